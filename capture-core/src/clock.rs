@@ -1,0 +1,122 @@
+//! The session clock: the one place that reads time.
+//!
+//! Session time is nanoseconds of the system's boot clock (it runs on in suspend and is the same in every process)
+//! since the session epoch. Wall time is read once, together with the epoch. Tests drive a [`FakeTime`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Reads of the machine's clocks.
+pub trait Time: Send + Sync {
+    /// Boot clock (CLOCK_BOOTTIME) in nanoseconds.
+    fn boot_nanos(&self) -> u64;
+    /// Monotonic clock without suspend (CLOCK_MONOTONIC) in nanoseconds.
+    fn monotonic_nanos(&self) -> u64;
+    /// Wall clock in nanoseconds since 1970-01-01 UTC.
+    fn wall_nanos(&self) -> u64;
+}
+
+/// The machine's real clocks.
+#[derive(Debug, Default)]
+pub struct SystemTime;
+
+impl Time for SystemTime {
+    fn boot_nanos(&self) -> u64 {
+        read(ClockId::Boottime)
+    }
+    fn monotonic_nanos(&self) -> u64 {
+        read(ClockId::Monotonic)
+    }
+    fn wall_nanos(&self) -> u64 {
+        read(ClockId::Realtime)
+    }
+}
+
+fn read(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A clock that moves only when told to.
+#[derive(Debug, Default)]
+pub struct FakeTime(AtomicU64);
+
+impl FakeTime {
+    /// A clock that shows `nanos` on all its faces.
+    #[must_use]
+    pub fn at(nanos: u64) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(nanos)))
+    }
+
+    /// Moves it forward.
+    pub fn advance(&self, nanos: u64) {
+        self.0.fetch_add(nanos, Ordering::SeqCst);
+    }
+}
+
+impl Time for FakeTime {
+    fn boot_nanos(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+    fn monotonic_nanos(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+    fn wall_nanos(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The clock of one session. Clones show the same time.
+#[derive(Clone)]
+pub struct SessionClock {
+    time: Arc<dyn Time>,
+    epoch_boot_nanos: u64,
+    epoch_wall_nanos: u64,
+}
+
+impl SessionClock {
+    /// Starts a session now, on the machine's clocks.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_on(Arc::new(SystemTime))
+    }
+
+    /// Starts a session now, on the given clocks.
+    #[must_use]
+    pub fn start_on(time: Arc<dyn Time>) -> Self {
+        let (epoch_boot_nanos, epoch_wall_nanos) = (time.boot_nanos(), time.wall_nanos());
+        Self { time, epoch_boot_nanos, epoch_wall_nanos }
+    }
+
+    /// Session time: nanoseconds since the session epoch.
+    #[must_use]
+    pub fn now_nanos(&self) -> u64 {
+        self.time.boot_nanos().saturating_sub(self.epoch_boot_nanos)
+    }
+
+    /// Boot clock at the session epoch.
+    #[must_use]
+    pub fn epoch_boot_nanos(&self) -> u64 {
+        self.epoch_boot_nanos
+    }
+
+    /// Wall clock at the session epoch.
+    #[must_use]
+    pub fn epoch_wall_nanos(&self) -> u64 {
+        self.epoch_wall_nanos
+    }
+
+    /// The clocks behind it.
+    #[must_use]
+    pub fn time(&self) -> &dyn Time {
+        &*self.time
+    }
+}
+
+impl std::fmt::Debug for SessionClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionClock").field("epoch_boot_nanos", &self.epoch_boot_nanos).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,8 @@
+//! Captures screen, pointer, keys, windows and voice in one time base, and writes them into a bundle.
+//!
+//! Data flows one way: a source ([`sources`]) hands stamped samples to its feed, the feed turns them into messages,
+//! the messages wait in one byte-bounded queue per track, and one writer thread moves them into the live file.
+//! No desktop shell and no network in here.
+
+pub mod clock;
+pub mod sources;

@@ -1,0 +1,1 @@
+//! Audio sources: a microphone through cpal, a WAV file in real time.

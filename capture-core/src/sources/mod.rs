@@ -1,0 +1,189 @@
+//! What produces one track's samples on this machine: four traits, one folder per backend below.
+//!
+//! Sources know nothing of bundles, queues or pauses: they hand samples, stamped with session time, to a sink and
+//! return when told to stop. Everything that backends share (pacing, pictures to messages, gaps, life) lives in
+//! `recorder`. All `cfg` on the platform is in [`native`].
+
+pub mod audio;
+pub mod native;
+pub mod synthetic;
+pub mod x11;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
+use praxis_bundle::messages::{ClockMessage, GeometryMessage, KeyMessage, PointerMessage, Rect, Window};
+
+/// Longest a source may take to notice that it should stop.
+pub const STOP_WITHIN: Duration = Duration::from_millis(250);
+
+/// Why a source does not deliver. The variants say what the caller can do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// It is not there: the sentence says what the person can do.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It was there and is gone: the session goes on with a gap.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Tells sources to stop. Clones are the same switch.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks every holder to stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Why [`ScreenSource::wait`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Nothing happened until the timeout.
+    Quiet,
+    /// Pixels changed.
+    Damaged,
+    /// Displays were added, removed, moved or resized.
+    GeometryChanged,
+}
+
+/// The pictures of the displays. Used by one thread.
+pub trait ScreenSource: Send {
+    /// Its name and what it cannot give.
+    fn backend(&self) -> Backend;
+
+    /// The displays as they are now. `number`s are stable while the source lives: a display keeps its number when
+    /// others come and go. `is_recorded` is true for all; the recorder narrows it.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone.
+    fn geometry(&mut self) -> Result<GeometryMessage, SourceError>;
+
+    /// Waits until something changes, at most `timeout`. Returns at once while there is damage that
+    /// [`Self::take_damage`] has not taken.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone.
+    fn wait(&mut self, timeout: Duration) -> Result<Wake, SourceError>;
+
+    /// Takes the damage since the last call, as rectangles in root pixels. A backend without damage notices returns
+    /// the whole root.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone.
+    fn take_damage(&mut self) -> Result<Vec<Rect>, SourceError>;
+
+    /// Whether damage was announced, up to the moment of the last [`Self::grab`], that was not taken yet. A grab
+    /// for which this is false shows every change up to its moment inside the damage taken before it.
+    fn is_damaged(&mut self) -> Result<bool, SourceError>;
+
+    /// One snapshot, taken by the display server in one piece: BGRX, 4 bytes per pixel, top row first, no padding
+    /// between rows. `rect` is in root pixels and inside the root window.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone or the rectangle is no longer on the screen.
+    fn grab(&mut self, rect: Rect) -> Result<&[u8], SourceError>;
+
+    /// Asks for proof of life: returns after the display server answered.
+    ///
+    /// # Errors
+    /// `Lost` if it is gone.
+    fn ping(&mut self) -> Result<(), SourceError>;
+}
+
+/// What an [`InputSource`] hands over. Times are session times in nanoseconds, and per kind never decrease.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InputEvent {
+    /// A pointer event; `display` is left null, the recorder fills it in.
+    Pointer(u64, PointerMessage),
+    /// A key event.
+    Key(u64, KeyMessage),
+    /// Source clock and session clock read together, about once a second.
+    Clock(u64, ClockMessage),
+    /// Proof of life: the source knows that it has seen all input so far.
+    Alive,
+}
+
+/// Pointer and keys.
+pub trait InputSource: Send {
+    /// Its name and what it cannot give.
+    fn backend(&self) -> Backend;
+
+    /// Keyboard layouts and click settings for the manifest.
+    fn settings(&self) -> (Keyboard, PointerSettings);
+
+    /// Delivers events until `stop` (noticed within [`STOP_WITHIN`]) or failure. Events that happened before the
+    /// stop are still delivered.
+    ///
+    /// # Errors
+    /// `Lost` if the source is gone.
+    fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError>;
+}
+
+/// What an [`AudioSource`] hands over.
+#[derive(Debug, PartialEq)]
+pub enum AudioEvent<'a> {
+    /// A run of mono samples.
+    Samples {
+        /// Index of the first one, counted from the source's first sample. A hole in the count means samples were
+        /// lost before they reached us.
+        position: u64,
+        /// The samples.
+        samples: &'a [i16],
+        /// Session time at which the first one was recorded, as well as the device can tell (callback time less
+        /// latency).
+        recorded_at_nanos: u64,
+    },
+}
+
+/// The voice. Mono, 16 bit; several channels are averaged by the source.
+pub trait AudioSource: Send {
+    /// Its name and what it cannot give.
+    fn backend(&self) -> Backend;
+
+    /// Name of the device for the manifest: no user name, no path.
+    fn device(&self) -> String;
+
+    /// Samples per second.
+    fn rate_hz(&self) -> u32;
+
+    /// Delivers samples until `stop` (noticed within [`STOP_WITHIN`]), failure, or the end of a file (`Ok`).
+    ///
+    /// # Errors
+    /// `Lost` if the device is gone.
+    fn run(&mut self, sink: &mut dyn FnMut(AudioEvent<'_>), stop: &Stop) -> Result<(), SourceError>;
+}
+
+/// What a [`WindowSource`] hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowEvent {
+    /// From this session time on this window is active (or none is), or its title or place is now this.
+    Active(u64, Option<Window>),
+    /// Proof of life.
+    Alive,
+}
+
+/// The active window.
+pub trait WindowSource: Send {
+    /// Its name and what it cannot give.
+    fn backend(&self) -> Backend;
+
+    /// Delivers the active window at once and after every change, by event and never by polling, until `stop`
+    /// (noticed within [`STOP_WITHIN`]) or failure.
+    ///
+    /// # Errors
+    /// `Lost` if the source is gone.
+    fn run(&mut self, sink: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError>;
+}

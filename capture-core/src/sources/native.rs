@@ -1,0 +1,67 @@
+//! Chooses the native backend of this platform. The only file with `cfg` on the platform.
+
+use super::{InputSource, ScreenSource, SourceError, WindowSource, x11};
+use crate::clock::SessionClock;
+
+/// The sources of the desktop this program runs on.
+pub struct Desktop {
+    /// Its pictures.
+    pub screen: Box<dyn ScreenSource>,
+    /// Its pointer and keys.
+    pub input: Box<dyn InputSource>,
+    /// Its windows.
+    pub windows: Box<dyn WindowSource>,
+}
+
+/// Opens the desktop that the environment names.
+///
+/// # Errors
+/// `Unavailable` with what to do: no display, Wayland, a missing extension.
+pub fn open_desktop(clock: &SessionClock) -> Result<Desktop, SourceError> {
+    refuse_wayland(|name| std::env::var(name).ok())?;
+    Ok(Desktop {
+        screen: Box::new(x11::Screen::open()?),
+        input: Box::new(x11::Input::open(clock.clone())?),
+        windows: Box::new(x11::Windows::open(clock.clone())?),
+    })
+}
+
+/// Refuses a Wayland session: through XWayland only some windows would be seen, the rest would be black.
+fn refuse_wayland(variable: impl Fn(&str) -> Option<String>) -> Result<(), SourceError> {
+    let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+    if variable("XDG_SESSION_TYPE").as_deref() == Some("wayland") || is_set("WAYLAND_DISPLAY") {
+        return Err(SourceError::Unavailable(
+            "this is a Wayland session, which Praxis cannot record yet: log in to an X11 (Xorg) session".into(),
+        ));
+    }
+    if !is_set("DISPLAY") {
+        return Err(SourceError::Unavailable(
+            "no display: DISPLAY is not set; start Praxis inside an X11 desktop session, or set DISPLAY".into(),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wayland_and_no_display_are_refused_with_what_to_do() {
+        let check = |set: &[(&str, &str)], says: Option<&str>| {
+            let variable =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let found = refuse_wayland(variable).err().map(|error| error.to_string());
+            match says {
+                Some(says) => assert!(found.as_deref().is_some_and(|f| f.contains(says)), "{set:?}: {found:?}"),
+                None => assert_eq!(found, None),
+            }
+        };
+        check(&[("DISPLAY", ":0")], None);
+        check(&[("DISPLAY", ":0"), ("XDG_SESSION_TYPE", "x11"), ("WAYLAND_DISPLAY", "")], None);
+        check(&[("DISPLAY", ":0"), ("XDG_SESSION_TYPE", "wayland")], Some("X11 (Xorg) session"));
+        check(&[("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "wayland-0")], Some("X11 (Xorg) session"));
+        check(&[], Some("set DISPLAY"));
+        check(&[("DISPLAY", "")], Some("set DISPLAY"));
+    }
+}

@@ -1,0 +1,1 @@
+//! Made-up sources for tests and benches: they deliver known samples at known times.
