@@ -17,7 +17,9 @@ pub enum Error {
         profile: String,
     },
     /// The format version is newer than this program.
-    #[error("bundle format version {found} is newer than {supported}, the newest this program reads: update Praxis")]
+    #[error(
+        "bundle format version {found} is newer than {supported}, the newest this program reads: update Praxis"
+    )]
     NewerFormat {
         /// Version in the manifest.
         found: u32,

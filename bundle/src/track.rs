@@ -197,8 +197,12 @@ impl Schema {
     #[must_use]
     pub fn text(self) -> String {
         let schema = match self {
-            Self::Screen => return "little-endian binary picture: docs/bundle-format.md, part Screen messages".into(),
-            Self::Narration => return "little-endian binary samples: docs/bundle-format.md, part Narration".into(),
+            Self::Screen => {
+                return "little-endian binary picture: docs/bundle-format.md, part Screen messages".into();
+            }
+            Self::Narration => {
+                return "little-endian binary samples: docs/bundle-format.md, part Narration".into();
+            }
             Self::Json(Track::Pointer) => schemars::schema_for!(messages::PointerMessage),
             Self::Json(Track::Keys) => schemars::schema_for!(messages::KeyMessage),
             Self::Json(Track::Windows) => schemars::schema_for!(messages::WindowsMessage),

@@ -117,6 +117,8 @@ impl SessionClock {
 
 impl std::fmt::Debug for SessionClock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionClock").field("epoch_boot_nanos", &self.epoch_boot_nanos).finish_non_exhaustive()
+        f.debug_struct("SessionClock")
+            .field("epoch_boot_nanos", &self.epoch_boot_nanos)
+            .finish_non_exhaustive()
     }
 }

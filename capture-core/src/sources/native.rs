@@ -31,12 +31,14 @@ fn refuse_wayland(variable: impl Fn(&str) -> Option<String>) -> Result<(), Sourc
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
     if variable("XDG_SESSION_TYPE").as_deref() == Some("wayland") || is_set("WAYLAND_DISPLAY") {
         return Err(SourceError::Unavailable(
-            "this is a Wayland session, which Praxis cannot record yet: log in to an X11 (Xorg) session".into(),
+            "this is a Wayland session, which Praxis cannot record yet: log in to an X11 (Xorg) session"
+                .into(),
         ));
     }
     if !is_set("DISPLAY") {
         return Err(SourceError::Unavailable(
-            "no display: DISPLAY is not set; start Praxis inside an X11 desktop session, or set DISPLAY".into(),
+            "no display: DISPLAY is not set; start Praxis inside an X11 desktop session, or set DISPLAY"
+                .into(),
         ));
     }
     Ok(())
@@ -53,7 +55,9 @@ mod tests {
                 |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
             let found = refuse_wayland(variable).err().map(|error| error.to_string());
             match says {
-                Some(says) => assert!(found.as_deref().is_some_and(|f| f.contains(says)), "{set:?}: {found:?}"),
+                Some(says) => {
+                    assert!(found.as_deref().is_some_and(|f| f.contains(says)), "{set:?}: {found:?}")
+                }
                 None => assert_eq!(found, None),
             }
         };

@@ -1,0 +1,291 @@
+//! Bundles as files: open, look into, seal, recover. The one module of this crate that does I/O.
+//!
+//! A new file is written under a temporary name beside its final one, synced, checked and only then renamed, so a
+//! bundle under its final name is always whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::check::{Report, check};
+use crate::index::Index;
+use crate::info::{Info, info};
+use crate::record::RECORD_HEADER_BYTES;
+use crate::rewrite::{Profile, Rewritten, rewrite};
+use crate::scan::{Bytes, Facts, Item, Scanner, Step, messages, scan};
+use crate::screen::{Decoder, Picture};
+use crate::{Channel, Error, Result, Track};
+
+/// Ending of a live file's name.
+pub const LIVE_SUFFIX: &str = ".live.mcap";
+/// Ending of a temporary file's name.
+pub const TEMPORARY_SUFFIX: &str = ".part";
+
+impl Bytes for File {
+    fn num_bytes(&self) -> std::io::Result<u64> {
+        self.metadata().map(|metadata| metadata.len())
+    }
+    fn fill(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        self.read_exact_at(into, offset)
+    }
+}
+
+/// Opens a bundle for reading.
+///
+/// # Errors
+/// `Io` naming the path.
+pub fn open(path: &Path) -> Result<File> {
+    let doing = || format!("opening {}", path.display());
+    let file = File::open(path).map_err(Error::io(doing()))?;
+    if file.metadata().map_err(Error::io(doing()))?.is_dir() {
+        return Err(Error::io(doing())(std::io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(file)
+}
+
+/// Sums up a bundle file.
+///
+/// # Errors
+/// As [`info`].
+pub fn info_of(path: &Path) -> Result<Info> {
+    info(&open(path)?)
+}
+
+/// Checks every byte of a bundle file; the SHA-256 beside it too, if there is one.
+///
+/// # Errors
+/// `Io`, `NotMcap`. What is wrong with the content is in the report.
+pub fn check_file(path: &Path) -> Result<Report> {
+    let mut report = check(&open(path)?)?;
+    if let Ok(stated) = std::fs::read_to_string(digest_path(path)) {
+        let stated = stated.split_whitespace().next().unwrap_or_default();
+        let found = sha256(path)?;
+        if stated != found {
+            report
+                .findings
+                .push(format!("SHA-256 is {found}, {} says {stated}", digest_path(path).display()));
+        }
+    }
+    Ok(report)
+}
+
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// `Io`.
+pub fn sha256(path: &Path) -> Result<String> {
+    let mut file = open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer).map_err(Error::io(format!("reading {}", path.display())))?;
+        if count == 0 {
+            return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        digest.update(&buffer[..count]);
+    }
+}
+
+/// The file that holds the SHA-256 of a sealed bundle, as `sha256sum` writes it.
+#[must_use]
+pub fn digest_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".sha256")
+}
+
+/// Writes the finished form of `source` to `target`: temporary file, fsync, check, rename, sync of the folder.
+/// Sealing also writes the SHA-256 beside it. The source is left as it is.
+///
+/// # Errors
+/// As [`rewrite`]; `Malformed` if the result does not check, which leaves nothing behind.
+pub fn write_finished(source: &Path, target: &Path, profile: Profile) -> Result<Rewritten> {
+    let temporary = with_suffix(target, TEMPORARY_SUFFIX);
+    let result = write_temporary(source, &temporary, profile).and_then(|rewritten| {
+        if profile == Profile::Seal {
+            let name = target.file_name().unwrap_or_default().to_string_lossy();
+            let line = format!("{}  {name}\n", sha256(&temporary)?);
+            std::fs::write(digest_path(target), line).map_err(Error::io("writing the SHA-256"))?;
+        }
+        let doing = format!("renaming to {}", target.display());
+        std::fs::rename(&temporary, target).map_err(Error::io(doing))?;
+        sync_folder_of(target)?;
+        Ok(rewritten)
+    });
+    if result.is_err() {
+        // Best effort: the error that is returned is the one that matters.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    result
+}
+
+fn write_temporary(source: &Path, temporary: &Path, profile: Profile) -> Result<Rewritten> {
+    let source = open(source)?;
+    let doing = || format!("writing {}", temporary.display());
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600);
+    let file = file.open(temporary).map_err(Error::io(doing()))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let rewritten = rewrite(&source, &mut out, profile)?;
+    let file = out.into_inner().map_err(|error| Error::io(doing())(error.into_error()))?;
+    file.sync_all().map_err(Error::io(doing()))?;
+    let report = check(&open(temporary)?)?;
+    match report.findings.first() {
+        None => Ok(rewritten),
+        Some(finding) => Err(Error::malformed("finished bundle", 0, finding.clone())),
+    }
+}
+
+/// Makes a rename or a new file in a folder survive a power cut.
+///
+/// # Errors
+/// `Io`.
+pub fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let doing = format!("syncing {}", folder.display());
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(doing))
+}
+
+/// `path` with something appended to its last part.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Hands out every readable message: channel, sequence number, session time, payload.
+///
+/// # Errors
+/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest`, `Io`, or what `each` returns.
+pub fn for_each_message(
+    path: &Path,
+    mut each: impl FnMut(Channel, u32, u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut facts = Facts::default();
+    scan(&open(path)?, |item| {
+        facts.note(&item)?;
+        let Item::Chunk { records, .. } = item else { return Ok(()) };
+        let epoch = facts.manifest()?.epoch_wall_nanos;
+        for (_, message) in messages(&records) {
+            if let Some(channel) = Channel::from_id(message.channel) {
+                each(channel, message.sequence, message.log_time.saturating_sub(epoch), message.data)?;
+            }
+        }
+        Ok(())
+    })?;
+    facts.manifest().map(|_| ())
+}
+
+/// The newest picture of a display at or before a session time. A finished file is read from the keyframe before
+/// it on, any other from its start.
+///
+/// # Errors
+/// `NoPicture` if there is none; `LostPicture` if it was there but cannot be decoded; else as reading fails.
+pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
+    let file = open(path)?;
+    let track = Track::Screen(display);
+    let mut seek = Seek { track, decoder: Decoder::new(display), at_nanos, found: None };
+    let epoch = epoch_of(&file)?;
+    let until = epoch.saturating_add(at_nanos);
+    let mut is_found = false;
+    if let Some((index, key)) = index_of(&file)?.zip(track.key_channel()) {
+        for first in index.keyframe_candidates(key, until) {
+            for (n, entry) in index.chunks[first..].iter().enumerate() {
+                if entry.start_time > until {
+                    break;
+                }
+                seek.chunk(&read_chunk(&file, entry.offset, entry.bytes)?, epoch);
+                if n == 0 && seek.found.is_none() {
+                    break;
+                }
+            }
+            if seek.found.is_some() {
+                is_found = true;
+                break;
+            }
+        }
+    }
+    if !is_found {
+        scan(&file, |item| {
+            if let Item::Chunk { records, .. } = item {
+                seek.chunk(&records, epoch);
+            }
+            Ok(())
+        })?;
+    }
+    seek.found.unwrap_or(Err(Error::NoPicture { display, at_nanos }))
+}
+
+/// Decodes one display's pictures up to a time.
+struct Seek {
+    track: Track,
+    decoder: Decoder,
+    at_nanos: u64,
+    /// The newest picture so far, or why it cannot be shown.
+    found: Option<Result<Picture>>,
+}
+
+impl Seek {
+    fn chunk(&mut self, records: &[u8], epoch: u64) {
+        let mut newest = None;
+        for (_, message) in messages(records) {
+            let is_ours =
+                Channel::from_id(message.channel).is_some_and(|channel| channel.track == self.track);
+            if is_ours && message.log_time.saturating_sub(epoch) <= self.at_nanos {
+                newest = Some(self.decoder.apply(message.sequence, message.data).map(|_| ()));
+            }
+        }
+        if let Some(newest) = newest {
+            self.found = Some(newest.map(|()| self.decoder.picture().cloned().unwrap_or_default()));
+        }
+    }
+}
+
+/// The session epoch, from the manifest in the file's first records.
+fn epoch_of(file: &File) -> Result<u64> {
+    let mut facts = Facts::default();
+    let mut scanner = Scanner::new(file.num_bytes().map_err(Error::io("reading the bundle's length"))?);
+    loop {
+        match scanner.step()? {
+            Step::Need { offset, bytes } => {
+                let mut buffer = vec![0; bytes];
+                file.fill(offset, &mut buffer).map_err(Error::io("reading the bundle"))?;
+                scanner.supply(buffer);
+            }
+            Step::Item(item) => {
+                facts.note(&item)?;
+                if let Some(manifest) = &facts.manifest {
+                    return Ok(manifest.epoch_wall_nanos);
+                }
+            }
+            Step::End => return Err(Error::NoManifest),
+        }
+    }
+}
+
+fn index_of(file: &File) -> Result<Option<Index>> {
+    let read = |(offset, bytes): (u64, usize)| {
+        let mut buffer = vec![0; bytes];
+        file.fill(offset, &mut buffer).map_err(Error::io("reading the bundle")).map(|()| buffer)
+    };
+    let file_bytes = file.num_bytes().map_err(Error::io("reading the bundle's length"))?;
+    let Some(tail) = Index::tail_range(file_bytes).map(read).transpose()? else { return Ok(None) };
+    let Some(summary) = Index::summary_range(file_bytes, &tail).map(read).transpose()? else {
+        return Ok(None);
+    };
+    // A damaged summary is no reason to show nothing: the file is then read from its start.
+    Ok(Index::parse(file_bytes, &summary, &tail).ok())
+}
+
+fn read_chunk(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+    let limit = crate::record::max_bytes(crate::record::op::CHUNK).unwrap_or_default();
+    if bytes > limit {
+        return Err(Error::TooLarge { what: "chunk", found: bytes, limit });
+    }
+    let mut record = vec![0; bytes as usize];
+    file.fill(offset, &mut record).map_err(Error::io("reading the bundle"))?;
+    let content = record.get(RECORD_HEADER_BYTES..).unwrap_or_default();
+    crate::record::Chunk::parse(content)?.decompress()
+}

@@ -1,0 +1,167 @@
+//! What is in a bundle: length, tracks, gaps, drops, in one pass.
+
+use std::collections::BTreeMap;
+
+use crate::manifest::{Ending, Manifest};
+use crate::messages::{GapReason, HealthMessage, MarkersMessage};
+use crate::scan::{Bytes, Facts, Item, messages, scan};
+use crate::{Channel, Error, Recovery, Result, Track};
+
+/// A summary of a bundle.
+#[derive(Debug)]
+pub struct Info {
+    /// What the session is.
+    pub manifest: Manifest,
+    /// How it ended; `None` after a crash.
+    pub ending: Option<Ending>,
+    /// What recovery left out, if the file was recovered.
+    pub recovery: Option<Recovery>,
+    /// Whether it is sealed.
+    pub is_sealed: bool,
+    /// Whether footer and closing magic are there.
+    pub is_complete: bool,
+    /// Length of the session: its end, or its newest message if it has no end.
+    pub duration_nanos: u64,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Its tracks.
+    pub tracks: BTreeMap<Track, TrackInfo>,
+    /// Stretches that were not recorded.
+    pub gaps: Vec<Gap>,
+    /// Labelled instants.
+    pub markers: Vec<(u64, String)>,
+    /// Byte ranges that cannot be read in this very file.
+    pub damages: Vec<String>,
+}
+
+/// One track of a bundle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrackInfo {
+    /// Messages in the file.
+    pub messages: u64,
+    /// Their payload before compression.
+    pub bytes: u64,
+    /// Samples lost under load while recording.
+    pub drops: u64,
+}
+
+/// A stretch of a track that was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The track, or `None` for all of them.
+    pub track: Option<String>,
+    /// Session time it begins.
+    pub start_nanos: u64,
+    /// Session time it ends; `None` if it lasts to the end.
+    pub end_nanos: Option<u64>,
+    /// Why.
+    pub reason: GapReason,
+    /// More about it.
+    pub detail: String,
+}
+
+/// Reads a bundle and sums it up. Damaged stretches are named, not an error.
+///
+/// # Errors
+/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest` or `Io`.
+pub fn info(source: &(impl Bytes + ?Sized)) -> Result<Info> {
+    let mut facts = Facts::default();
+    let mut info = Collected::default();
+    scan(source, |item| {
+        facts.note(&item)?;
+        match item {
+            Item::Chunk { records, .. } => {
+                let epoch = facts.manifest()?.epoch_wall_nanos;
+                for (_, message) in messages(&records) {
+                    if let Some(channel) = Channel::from_id(message.channel) {
+                        info.message(channel.track, message.log_time.saturating_sub(epoch), message.data)?;
+                    }
+                }
+            }
+            Item::Record { opcode: crate::record::op::CHANNEL, content, .. } => {
+                let id = crate::record::Fields::of("channel", &content).u16()?;
+                if let Some(channel) = Channel::from_id(id) {
+                    info.tracks.entry(channel.track).or_default();
+                }
+            }
+            Item::Damage { start, end, why } => info.damages.push(format!("bytes {start} to {end}: {why}")),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let manifest = facts.manifest.ok_or(Error::NoManifest)?;
+    let mut gaps = info.gaps;
+    for damage in facts.recovery.iter().flat_map(|recovery| &recovery.damages) {
+        gaps.push(Gap {
+            track: None,
+            start_nanos: damage.after_nanos,
+            end_nanos: damage.before_nanos,
+            reason: GapReason::Damaged,
+            detail: damage.why.clone(),
+        });
+    }
+    gaps.sort_by_key(|gap| gap.start_nanos);
+    let ended = facts.ending.as_ref().map_or(0, |ending| ending.session_time_nanos);
+    Ok(Info {
+        manifest,
+        ending: facts.ending,
+        recovery: facts.recovery,
+        is_sealed: facts.seal.is_some(),
+        is_complete: facts.is_complete,
+        duration_nanos: ended.max(info.newest_nanos),
+        bytes: source.num_bytes().map_err(Error::io("reading the bundle's length"))?,
+        tracks: info.tracks,
+        gaps,
+        markers: info.markers,
+        damages: info.damages,
+    })
+}
+
+#[derive(Default)]
+struct Collected {
+    tracks: BTreeMap<Track, TrackInfo>,
+    gaps: Vec<Gap>,
+    markers: Vec<(u64, String)>,
+    damages: Vec<String>,
+    newest_nanos: u64,
+}
+
+impl Collected {
+    fn message(&mut self, track: Track, nanos: u64, data: &[u8]) -> Result<()> {
+        self.newest_nanos = self.newest_nanos.max(nanos);
+        let entry = self.tracks.entry(track).or_default();
+        entry.messages += 1;
+        entry.bytes += data.len() as u64;
+        match track {
+            Track::Markers => match serde_json::from_slice(data).map_err(Error::json("markers"))? {
+                MarkersMessage::Marker { label } => self.markers.push((nanos, label)),
+                MarkersMessage::GapBegin { track, reason, detail } => {
+                    self.gaps.push(Gap {
+                        track: Some(track),
+                        start_nanos: nanos,
+                        end_nanos: None,
+                        reason,
+                        detail,
+                    });
+                }
+                MarkersMessage::GapEnd { track } => {
+                    let is_open =
+                        |gap: &&mut Gap| gap.track.as_ref() == Some(&track) && gap.end_nanos.is_none();
+                    if let Some(gap) = self.gaps.iter_mut().rev().find(is_open) {
+                        gap.end_nanos = Some(nanos);
+                    }
+                }
+            },
+            Track::Health => {
+                let health: HealthMessage = serde_json::from_slice(data).map_err(Error::json("health"))?;
+                for state in health.tracks {
+                    if let Some(track) = Track::from_name(&state.track) {
+                        self.tracks.entry(track).or_default().drops = state.drops;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,2 @@
+//! `praxis`: record, look into, check, recover and seal bundles.
+fn main() {}
