@@ -5,4 +5,5 @@
 //! No desktop shell and no network in here.
 
 pub mod clock;
+pub mod narration;
 pub mod sources;

@@ -1,0 +1,270 @@
+//! Pointer and keys of an X display through the RECORD extension: every event, with server time and position.
+//!
+//! One connection carries the events. A second one, on a thread of its own, reads server time and the server's idle
+//! time each second and ends the recording. The keymap has a third ([`super::keymap`]).
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
+use praxis_bundle::messages::{ClockMessage, KeyKind, KeyMessage, PointerKind, PointerMessage};
+use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::record::{self, ConnectionExt as _};
+use x11rb::protocol::screensaver::{self, ConnectionExt as _};
+use x11rb::protocol::xproto::{
+    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, EventMask,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT, PropMode, Window, WindowClass,
+};
+use x11rb::protocol::Event;
+use x11rb::rust_connection::RustConnection;
+use x11rb::x11_utils::TryParse;
+
+use super::keymap::{Keymap, modifiers};
+use super::server_time::ServerTime;
+use super::{X11Error, connect, next_event};
+use crate::clock::SessionClock;
+use crate::sources::{InputEvent, InputSource, SourceError, Stop};
+
+/// Category of a RECORD reply that carries events, and of the last one.
+const FROM_SERVER: u8 = 0;
+const END_OF_DATA: u8 = 5;
+/// How often the clocks are paired.
+const PAIR_EVERY: Duration = Duration::from_secs(1);
+/// How often the stop switch is looked at.
+const STOP_LOOK: Duration = Duration::from_millis(100);
+/// Input that the server has seen must reach us within this time, or we are not alive.
+const LATE_NANOS: u64 = 1_500_000_000;
+
+/// Pointer and keys of an X server.
+pub struct Input {
+    clock: SessionClock,
+    data: RustConnection,
+    control: RustConnection,
+    context: record::Context,
+    root: Window,
+    /// A window of ours whose property change tells the server's time.
+    probe: Window,
+    has_idle_time: bool,
+    server_time: Mutex<ServerTime>,
+    layouts: Vec<String>,
+    held: HashSet<u8>,
+}
+
+impl Input {
+    /// Opens the display that DISPLAY names.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be reached or lacks RECORD or XKB.
+    pub fn open(clock: SessionClock) -> Result<Self, SourceError> {
+        let (data, screen) = connect()?;
+        let (control, _) = connect()?;
+        if control.extension_information(record::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_none() {
+            return Err(SourceError::Unavailable(
+                "the X server lacks the RECORD extension, which Praxis needs for keys and pointer: enable it in the server's configuration"
+                    .into(),
+            ));
+        }
+        let layouts = Keymap::open()?.layouts();
+        let root = control.setup().roots[screen].root;
+        Ok(Self::set_up(clock, data, control, root, layouts)?)
+    }
+
+    fn set_up(
+        clock: SessionClock,
+        data: RustConnection,
+        control: RustConnection,
+        root: Window,
+        layouts: Vec<String>,
+    ) -> Result<Self, X11Error> {
+        control.record_query_version(1, 13)?.reply()?;
+        let context = control.generate_id()?;
+        let range = record::Range {
+            device_events: record::Range8 { first: KEY_PRESS_EVENT, last: MOTION_NOTIFY_EVENT },
+            ..record::Range::default()
+        };
+        control.record_create_context(context, 0, &[record::CS::ALL_CLIENTS.into()], &[range])?.check()?;
+        let probe = control.generate_id()?;
+        let attributes = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        control
+            .create_window(0, probe, root, -1, -1, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &attributes)?
+            .check()?;
+        let has_idle_time = control.extension_information(screensaver::X11_EXTENSION_NAME)?.is_some();
+        let keys = control.query_keymap()?.reply()?.keys;
+        let held = (0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect();
+        let server_time = Mutex::default();
+        let input = Self { clock, data, control, context, root, probe, has_idle_time, server_time, layouts, held };
+        input.pair_clocks()?;
+        Ok(input)
+    }
+
+    /// Reads server time and session time together.
+    fn pair_clocks(&self) -> Result<Option<InputEvent>, X11Error> {
+        let before = self.clock.now_nanos();
+        let name = AtomEnum::CUT_BUFFER0;
+        self.control.change_property(PropMode::APPEND, self.probe, name, AtomEnum::STRING, 8, 0, &[])?;
+        while let Some(event) = next_event(&self.control, PAIR_EVERY)? {
+            if let Event::PropertyNotify(notice) = event {
+                let after = self.clock.now_nanos();
+                if let Ok(mut server_time) = self.server_time.lock() {
+                    server_time.pair(notice.time, before, after);
+                }
+                let message =
+                    ClockMessage::XServer { server_millis: notice.time, uncertainty_nanos: (after - before) / 2 };
+                return Ok(Some(InputEvent::Clock(u64::midpoint(before, after), message)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether all input that the server has seen so far has reached us; an answered round trip is a proof too where
+    /// the server does not tell its idle time.
+    fn is_alive(&self, newest_nanos: u64) -> Result<bool, X11Error> {
+        if !self.has_idle_time {
+            self.control.get_input_focus()?.reply()?;
+            return Ok(true);
+        }
+        let idle_millis = self.control.screensaver_query_info(self.root)?.reply()?.ms_since_user_input;
+        let last_input = self.clock.now_nanos().saturating_sub(u64::from(idle_millis) * 1_000_000);
+        // Input from before the session is none of ours.
+        Ok(last_input < LATE_NANOS || last_input <= newest_nanos + LATE_NANOS)
+    }
+
+    /// Pairs clocks, proves life and, when told to stop, ends the recording.
+    fn control(
+        &self,
+        sink: &(dyn Fn(InputEvent) + Sync),
+        stop: &Stop,
+        is_over: &AtomicBool,
+        newest: &AtomicU64,
+    ) -> Result<(), X11Error> {
+        let mut next_pair = 0;
+        while !stop.is_stopped() && !is_over.load(Ordering::SeqCst) {
+            if self.clock.now_nanos() >= next_pair {
+                next_pair = self.clock.now_nanos() + PAIR_EVERY.as_nanos() as u64;
+                if let Some(pair) = self.pair_clocks()? {
+                    sink(pair);
+                }
+                if self.is_alive(newest.load(Ordering::SeqCst))? {
+                    sink(InputEvent::Alive);
+                }
+            }
+            next_event(&self.control, STOP_LOOK)?;
+        }
+        // The server answers with what it still holds, then with the end of data.
+        self.control.record_disable_context(self.context)?.check()?;
+        Ok(())
+    }
+
+    /// Reads events until the end of data.
+    fn record(
+        &self,
+        sink: &(dyn Fn(InputEvent) + Sync),
+        newest: &AtomicU64,
+        held: &mut HashSet<u8>,
+        keymap: &mut Keymap,
+    ) -> Result<(), X11Error> {
+        for reply in self.data.record_enable_context(self.context)? {
+            let reply = reply?;
+            if reply.category == END_OF_DATA {
+                return Ok(());
+            }
+            if reply.category != FROM_SERVER || reply.client_swapped {
+                continue;
+            }
+            let mut rest = &reply.data[..];
+            while let Ok((event, after)) = KeyPressEvent::try_parse(rest) {
+                rest = after;
+                let mapped = self.server_time.lock().map_or(0, |mut time| time.session_nanos(event.time));
+                let nanos = mapped.min(self.clock.now_nanos()).max(newest.load(Ordering::SeqCst));
+                newest.store(nanos, Ordering::SeqCst);
+                if let Some(event) = understand(&event, nanos, held, keymap) {
+                    sink(event);
+                }
+            }
+        }
+        Err(X11Error("the X display is gone (the recording ended)".into()))
+    }
+}
+
+/// An X event as ours. Key, button and motion events share one layout.
+fn understand(event: &KeyPressEvent, nanos: u64, held: &mut HashSet<u8>, keymap: &mut Keymap) -> Option<InputEvent> {
+    let state = u16::from(event.state);
+    let pointer = |kind, button, dx, dy| {
+        let message = PointerMessage {
+            kind,
+            x_px: event.root_x.into(),
+            y_px: event.root_y.into(),
+            display: None,
+            button,
+            dx,
+            dy,
+            modifiers: modifiers(state),
+            source_millis: Some(event.time),
+        };
+        Some(InputEvent::Pointer(nanos, message))
+    };
+    match (event.response_type & 0x7f, event.detail) {
+        (kind @ (KEY_PRESS_EVENT | KEY_RELEASE_EVENT), keycode) => {
+            let is_press = kind == KEY_PRESS_EVENT;
+            let was_held = if is_press { !held.insert(keycode) } else { held.remove(&keycode) };
+            let meaning = keymap.meaning(keycode, state, is_press);
+            let message = KeyMessage {
+                kind: if is_press { KeyKind::Press } else { KeyKind::Release },
+                text: meaning.text,
+                keysym: meaning.keysym,
+                keycode: keycode.into(),
+                modifiers: modifiers(state),
+                repeat: is_press && was_held,
+                layout: (state >> 13 & 3) as u8,
+                source_millis: Some(event.time),
+            };
+            Some(InputEvent::Key(nanos, message))
+        }
+        (MOTION_NOTIFY_EVENT, _) => pointer(PointerKind::Move, None, None, None),
+        // X sends wheel steps as presses of these buttons; their releases mean nothing.
+        (BUTTON_PRESS_EVENT, 4) => pointer(PointerKind::Scroll, None, Some(0.0), Some(1.0)),
+        (BUTTON_PRESS_EVENT, 5) => pointer(PointerKind::Scroll, None, Some(0.0), Some(-1.0)),
+        (BUTTON_PRESS_EVENT, 6) => pointer(PointerKind::Scroll, None, Some(-1.0), Some(0.0)),
+        (BUTTON_PRESS_EVENT, 7) => pointer(PointerKind::Scroll, None, Some(1.0), Some(0.0)),
+        (BUTTON_RELEASE_EVENT, 4..=7) => None,
+        (BUTTON_PRESS_EVENT, button) => pointer(PointerKind::Press, Some(button), None, None),
+        (BUTTON_RELEASE_EVENT, button) => pointer(PointerKind::Release, Some(button), None, None),
+        _ => None,
+    }
+}
+
+impl InputSource for Input {
+    fn backend(&self) -> Backend {
+        let mut cannot = vec!["smooth scrolling: wheel steps are whole".to_owned()];
+        if !self.has_idle_time {
+            cannot.push("proof that no input was missed: the server does not tell its idle time".into());
+        }
+        Backend { tracks: vec!["pointer".into(), "keys".into()], name: "x11".into(), cannot }
+    }
+
+    fn settings(&self) -> (Keyboard, PointerSettings) {
+        (Keyboard { layouts: self.layouts.clone() }, PointerSettings::default())
+    }
+
+    fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
+        // The keymap is bound to the thread that uses it.
+        let mut keymap = Keymap::open()?;
+        let mut held = std::mem::take(&mut self.held);
+        let (is_over, newest) = (AtomicBool::new(false), AtomicU64::new(0));
+        let this = &*self;
+        let (recorded, controlled) = std::thread::scope(|scope| {
+            let control = scope.spawn(|| this.control(sink, stop, &is_over, &newest));
+            let recorded = this.record(sink, &newest, &mut held, &mut keymap);
+            is_over.store(true, Ordering::SeqCst);
+            (recorded, control.join())
+        });
+        self.held = held;
+        recorded?;
+        match controlled {
+            Ok(controlled) => Ok(controlled?),
+            Err(_) => Err(SourceError::Lost("the input thread failed".into())),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Pictures of an X display: XDamage says what changed, MIT-SHM brings it, RandR says where the displays are.
+
+use std::time::Duration;
+
+use praxis_bundle::manifest::Backend;
+use praxis_bundle::messages::{Display, GeometryMessage, Rect};
+use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::damage::{ConnectionExt as _, Damage, ReportLevel};
+use x11rb::protocol::randr::{ConnectionExt as _, NotifyMask};
+use x11rb::protocol::shm::ConnectionExt as _;
+use x11rb::protocol::xfixes::{ConnectionExt as _, Region};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, ImageOrder, Window};
+use x11rb::protocol::{Event, damage, randr, shm, xfixes};
+use x11rb::rust_connection::RustConnection;
+
+use super::shm::Segment;
+use super::{X11Error, connect, next_event, property};
+use crate::sources::{ScreenSource, SourceError, Wake};
+
+/// The pictures of the default screen of an X server.
+pub struct Screen {
+    connection: RustConnection,
+    root: Window,
+    damage: Damage,
+    region: Region,
+    has_randr: bool,
+    /// The shared segment and its id on the server; `None` where memory cannot be shared (a remote display).
+    shared: Option<(shm::Seg, Segment)>,
+    /// The last picture, where memory is not shared.
+    copied: Vec<u8>,
+    is_damaged: bool,
+    is_geometry_changed: bool,
+    /// Names of the displays; the position is the number.
+    names: Vec<String>,
+}
+
+impl Screen {
+    /// Opens the display that DISPLAY names.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be reached, has an unusual picture format, or lacks the DAMAGE extension.
+    pub fn open() -> Result<Self, SourceError> {
+        let (connection, screen) = connect()?;
+        let setup = connection.setup();
+        let root = &setup.roots[screen];
+        let (window, depth) = (root.root, root.root_depth);
+        let format = setup.pixmap_formats.iter().find(|format| format.depth == depth);
+        let is_bgrx = depth == 24
+            && format.is_some_and(|format| format.bits_per_pixel == 32)
+            && setup.image_byte_order == ImageOrder::LSB_FIRST;
+        if !is_bgrx {
+            return Err(SourceError::Unavailable(format!(
+                "the X display has a depth of {depth} bits; Praxis records displays of 24 bits: change the depth in the display settings"
+            )));
+        }
+        for extension in [damage::X11_EXTENSION_NAME, xfixes::X11_EXTENSION_NAME] {
+            let found = connection.extension_information(extension).map_err(X11Error::from)?;
+            if found.is_none() {
+                return Err(SourceError::Unavailable(format!(
+                    "the X server lacks the {extension} extension, which Praxis needs: enable it in the server's configuration"
+                )));
+            }
+        }
+        Ok(Self::set_up(connection, window)?)
+    }
+
+    fn set_up(connection: RustConnection, root: Window) -> Result<Self, X11Error> {
+        connection.xfixes_query_version(5, 0)?.reply()?;
+        connection.damage_query_version(1, 1)?.reply()?;
+        let has_randr = connection.extension_information(randr::X11_EXTENSION_NAME)?.is_some()
+            && connection.randr_query_version(1, 5)?.reply().is_ok_and(|v| (v.major_version, v.minor_version) >= (1, 5));
+        if has_randr {
+            let mask = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE;
+            connection.randr_select_input(root, mask)?.check()?;
+        }
+        let (damage, region) = (connection.generate_id()?, connection.generate_id()?);
+        connection.xfixes_create_region(region, &[])?.check()?;
+        connection.damage_create(damage, root, ReportLevel::NON_EMPTY)?.check()?;
+        let mut screen = Self {
+            connection,
+            root,
+            damage,
+            region,
+            has_randr,
+            shared: None,
+            copied: Vec::new(),
+            is_damaged: false,
+            is_geometry_changed: false,
+            names: Vec::new(),
+        };
+        let geometry = screen.query_geometry()?;
+        screen.share_memory((geometry.root_width_px * geometry.root_height_px * 4) as usize)?;
+        Ok(screen)
+    }
+
+    /// Shares memory for pictures of that size with the server; goes without where that is impossible.
+    fn share_memory(&mut self, bytes: usize) -> Result<(), X11Error> {
+        if let Some((id, _)) = self.shared.take() {
+            self.connection.shm_detach(id)?;
+        }
+        if self.connection.extension_information(shm::X11_EXTENSION_NAME)?.is_none() {
+            return Ok(());
+        }
+        let Ok((segment, file)) = Segment::new(bytes) else { return Ok(()) };
+        let id = self.connection.generate_id()?;
+        let attached = match self.connection.shm_attach_fd(id, file, false) {
+            Ok(cookie) => cookie.check().is_ok(),
+            Err(_) => false,
+        };
+        self.shared = attached.then_some((id, segment));
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::DamageNotify(_) => self.is_damaged = true,
+            Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => self.is_geometry_changed = true,
+            _ => {}
+        }
+    }
+
+    fn note_received(&mut self) -> Result<(), X11Error> {
+        while let Some(event) = self.connection.poll_for_event()? {
+            self.note(&event);
+        }
+        Ok(())
+    }
+
+    fn query_geometry(&mut self) -> Result<GeometryMessage, X11Error> {
+        let root = self.connection.get_geometry(self.root)?.reply()?;
+        let (root_width_px, root_height_px) = (u32::from(root.width), u32::from(root.height));
+        let scale = self.scale()?;
+        let whole = Rect { x_px: 0, y_px: 0, width_px: root_width_px, height_px: root_height_px };
+        let mut displays = Vec::new();
+        if self.has_randr {
+            let monitors = self.connection.randr_get_monitors(self.root, true)?.reply()?.monitors;
+            for monitor in monitors {
+                let name = self.connection.get_atom_name(monitor.name)?.reply()?.name;
+                let rect = Rect {
+                    x_px: monitor.x.into(),
+                    y_px: monitor.y.into(),
+                    width_px: monitor.width.into(),
+                    height_px: monitor.height.into(),
+                };
+                displays.push(Display {
+                    number: self.number_of(&String::from_utf8_lossy(&name)),
+                    name: String::from_utf8_lossy(&name).into_owned(),
+                    rect: clip(rect, whole),
+                    width_mm: monitor.width_in_millimeters,
+                    height_mm: monitor.height_in_millimeters,
+                    scale,
+                    is_primary: monitor.primary,
+                    is_recorded: true,
+                });
+            }
+        }
+        displays.retain(|display| display.rect.width_px > 0 && display.rect.height_px > 0);
+        if displays.is_empty() {
+            let number = self.number_of("screen");
+            let (width_mm, height_mm) = (0, 0);
+            let name = "screen".into();
+            displays.push(Display {
+                number, name, rect: whole, width_mm, height_mm, scale, is_primary: true, is_recorded: true,
+            });
+        }
+        displays.sort_by_key(|display| display.number);
+        Ok(GeometryMessage { root_width_px, root_height_px, displays })
+    }
+
+    fn number_of(&mut self, name: &str) -> u8 {
+        let known = self.names.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            self.names.push(name.into());
+            self.names.len() - 1
+        }) as u8
+    }
+
+    /// Pixels per logical pixel by the `Xft.dpi` resource, which desktops set for scaling.
+    fn scale(&self) -> Result<f64, X11Error> {
+        let resources = property(&self.connection, self.root, AtomEnum::RESOURCE_MANAGER.into())?;
+        let resources = resources.map(|reply| String::from_utf8_lossy(&reply.value).into_owned()).unwrap_or_default();
+        let dpi = resources.lines().find_map(|line| line.strip_prefix("Xft.dpi:")?.trim().parse::<f64>().ok());
+        Ok(dpi.filter(|dpi| *dpi > 0.0).map_or(1.0, |dpi| dpi / 96.0))
+    }
+}
+
+impl ScreenSource for Screen {
+    fn backend(&self) -> Backend {
+        Backend { tracks: vec!["screen".into(), "geometry".into()], name: "x11".into(), cannot: Vec::new() }
+    }
+
+    fn geometry(&mut self) -> Result<GeometryMessage, SourceError> {
+        self.is_geometry_changed = false;
+        let geometry = self.query_geometry()?;
+        let bytes = (geometry.root_width_px * geometry.root_height_px * 4) as usize;
+        if self.shared.as_ref().is_some_and(|(_, segment)| segment.num_bytes() < bytes) {
+            self.share_memory(bytes)?;
+        }
+        Ok(geometry)
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<Wake, SourceError> {
+        self.note_received()?;
+        if !self.is_damaged && !self.is_geometry_changed
+            && let Some(event) = next_event(&self.connection, timeout)?
+        {
+            self.note(&event);
+            self.note_received()?;
+        }
+        Ok(if self.is_geometry_changed {
+            Wake::GeometryChanged
+        } else if self.is_damaged {
+            Wake::Damaged
+        } else {
+            Wake::Quiet
+        })
+    }
+
+    fn take_damage(&mut self) -> Result<Vec<Rect>, SourceError> {
+        let take = || -> Result<_, X11Error> {
+            self.connection.damage_subtract(self.damage, x11rb::NONE, self.region)?;
+            Ok(self.connection.xfixes_fetch_region(self.region)?.reply()?)
+        };
+        let region = take()?;
+        // Notices up to the reply belong to what was just taken, or are sent again with the next change.
+        self.note_received()?;
+        self.is_damaged = false;
+        let rects = region.rectangles.iter().map(|rect| Rect {
+            x_px: rect.x.into(),
+            y_px: rect.y.into(),
+            width_px: rect.width.into(),
+            height_px: rect.height.into(),
+        });
+        Ok(rects.collect())
+    }
+
+    fn is_damaged(&mut self) -> Result<bool, SourceError> {
+        self.note_received()?;
+        Ok(self.is_damaged)
+    }
+
+    fn grab(&mut self, rect: Rect) -> Result<&[u8], SourceError> {
+        let bytes = rect.width_px as usize * rect.height_px as usize * 4;
+        let (x, y, width, height) =
+            (rect.x_px as i16, rect.y_px as i16, rect.width_px as u16, rect.height_px as u16);
+        if let Some((id, segment)) = &self.shared
+            && segment.num_bytes() >= bytes
+        {
+            let grab = || -> Result<_, X11Error> {
+                let format = ImageFormat::Z_PIXMAP.into();
+                let cookie = self.connection.shm_get_image(self.root, x, y, width, height, !0, format, *id, 0)?;
+                Ok(cookie.reply()?)
+            };
+            grab()?;
+            return Ok(segment.read(bytes));
+        }
+        let grab = || -> Result<_, X11Error> {
+            Ok(self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0)?.reply()?)
+        };
+        self.copied = grab()?.data;
+        self.copied.truncate(bytes);
+        Ok(&self.copied)
+    }
+
+    fn ping(&mut self) -> Result<(), SourceError> {
+        let ping = || -> Result<_, X11Error> { Ok(self.connection.get_input_focus()?.reply()?) };
+        ping()?;
+        Ok(())
+    }
+}
+
+/// The part of `rect` inside `whole`.
+pub(crate) fn clip(rect: Rect, whole: Rect) -> Rect {
+    let left = rect.x_px.max(whole.x_px);
+    let top = rect.y_px.max(whole.y_px);
+    let right = (rect.x_px + rect.width_px as i32).min(whole.x_px + whole.width_px as i32);
+    let bottom = (rect.y_px + rect.height_px as i32).min(whole.y_px + whole.height_px as i32);
+    Rect {
+        x_px: left,
+        y_px: top,
+        width_px: (right - left).max(0) as u32,
+        height_px: (bottom - top).max(0) as u32,
+    }
+}
