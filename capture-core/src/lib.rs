@@ -1,9 +1,14 @@
 //! Captures screen, pointer, keys, windows and voice in one time base, and writes them into a bundle.
 //!
 //! Data flows one way: a source ([`sources`]) hands stamped samples to its feed, the feed turns them into messages,
-//! the messages wait in one byte-bounded queue per track, and one writer thread moves them into the live file.
-//! No desktop shell and no network in here.
+//! the messages wait in one byte-bounded queue per track ([`queue`]), and one writer thread moves them into the live
+//! file ([`recorder`]). No desktop shell and no network in here.
 
 pub mod clock;
+pub mod library;
 pub mod narration;
+pub mod queue;
+pub mod recorder;
+pub mod session;
 pub mod sources;
+pub mod system;

@@ -6,7 +6,7 @@
 
 pub mod audio;
 pub mod native;
-pub mod synthetic;
+
 pub mod x11;
 
 use std::sync::Arc;
@@ -94,7 +94,10 @@ pub trait ScreenSource: Send {
     ///
     /// # Errors
     /// `Lost` if the display server is gone or the rectangle is no longer on the screen.
-    fn grab(&mut self, rect: Rect) -> Result<&[u8], SourceError>;
+    fn grab(&mut self, rect: Rect) -> Result<(), SourceError>;
+
+    /// The pixels of the last [`Self::grab`].
+    fn pixels(&self) -> &[u8];
 
     /// Asks for proof of life: returns after the display server answered.
     ///
@@ -186,4 +189,18 @@ pub trait WindowSource: Send {
     /// # Errors
     /// `Lost` if the source is gone.
     fn run(&mut self, sink: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError>;
+}
+
+/// The part of `rect` inside `whole`.
+pub(crate) fn clip(rect: Rect, whole: Rect) -> Rect {
+    let left = rect.x_px.max(whole.x_px);
+    let top = rect.y_px.max(whole.y_px);
+    let right = (rect.x_px + rect.width_px as i32).min(whole.x_px + whole.width_px as i32);
+    let bottom = (rect.y_px + rect.height_px as i32).min(whole.y_px + whole.height_px as i32);
+    Rect {
+        x_px: left,
+        y_px: top,
+        width_px: (right - left).max(0) as u32,
+        height_px: (bottom - top).max(0) as u32,
+    }
 }

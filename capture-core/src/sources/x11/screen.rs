@@ -15,7 +15,7 @@ use x11rb::rust_connection::RustConnection;
 
 use super::shm::Segment;
 use super::{X11Error, connect, next_event, property};
-use crate::sources::{ScreenSource, SourceError, Wake};
+use crate::sources::{ScreenSource, SourceError, Wake, clip};
 
 /// The pictures of the default screen of an X server.
 pub struct Screen {
@@ -28,6 +28,8 @@ pub struct Screen {
     shared: Option<(shm::Seg, Segment)>,
     /// The last picture, where memory is not shared.
     copied: Vec<u8>,
+    /// Bytes of the last picture in shared memory; `None` if it was copied.
+    grabbed_bytes: Option<usize>,
     is_damaged: bool,
     is_geometry_changed: bool,
     /// Names of the displays; the position is the number.
@@ -84,6 +86,7 @@ impl Screen {
             has_randr,
             shared: None,
             copied: Vec::new(),
+            grabbed_bytes: None,
             is_damaged: false,
             is_geometry_changed: false,
             names: Vec::new(),
@@ -239,7 +242,7 @@ impl ScreenSource for Screen {
         Ok(self.is_damaged)
     }
 
-    fn grab(&mut self, rect: Rect) -> Result<&[u8], SourceError> {
+    fn grab(&mut self, rect: Rect) -> Result<(), SourceError> {
         let bytes = rect.width_px as usize * rect.height_px as usize * 4;
         let (x, y, width, height) =
             (rect.x_px as i16, rect.y_px as i16, rect.width_px as u16, rect.height_px as u16);
@@ -252,33 +255,28 @@ impl ScreenSource for Screen {
                 Ok(cookie.reply()?)
             };
             grab()?;
-            return Ok(segment.read(bytes));
+            self.grabbed_bytes = Some(bytes);
+            return Ok(());
         }
         let grab = || -> Result<_, X11Error> {
             Ok(self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0)?.reply()?)
         };
         self.copied = grab()?.data;
         self.copied.truncate(bytes);
-        Ok(&self.copied)
+        self.grabbed_bytes = None;
+        Ok(())
+    }
+
+    fn pixels(&self) -> &[u8] {
+        match (&self.shared, self.grabbed_bytes) {
+            (Some((_, segment)), Some(bytes)) => segment.read(bytes),
+            _ => &self.copied,
+        }
     }
 
     fn ping(&mut self) -> Result<(), SourceError> {
         let ping = || -> Result<_, X11Error> { Ok(self.connection.get_input_focus()?.reply()?) };
         ping()?;
         Ok(())
-    }
-}
-
-/// The part of `rect` inside `whole`.
-pub(crate) fn clip(rect: Rect, whole: Rect) -> Rect {
-    let left = rect.x_px.max(whole.x_px);
-    let top = rect.y_px.max(whole.y_px);
-    let right = (rect.x_px + rect.width_px as i32).min(whole.x_px + whole.width_px as i32);
-    let bottom = (rect.y_px + rect.height_px as i32).min(whole.y_px + whole.height_px as i32);
-    Rect {
-        x_px: left,
-        y_px: top,
-        width_px: (right - left).max(0) as u32,
-        height_px: (bottom - top).max(0) as u32,
     }
 }

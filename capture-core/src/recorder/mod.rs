@@ -1,0 +1,335 @@
+//! Records one session: opens a live file, feeds the queues from the sources, and ends well whatever fails.
+//!
+//! A failed source becomes a gap and a notice, and the session goes on. A failed writer ends the session loudly. The
+//! recorder knows sources only by their traits.
+
+mod feeds;
+mod screen;
+mod writer;
+
+pub use screen::{DisplayChoice, geometry_of};
+pub use writer::RESERVE_BYTES;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use praxis_bundle::manifest::{
+    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Manifest, Outcome, PointerSettings,
+};
+use praxis_bundle::messages::{GapReason, GeometryMessage, MarkersMessage, TrackHealth};
+use praxis_bundle::{Track, file};
+use uuid::Uuid;
+
+use crate::clock::SessionClock;
+use crate::queue::Queues;
+use crate::session::{Event, State, transition};
+use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
+use screen::ScreenFeed;
+use writer::Writer;
+
+/// Why a recording could not start, or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A source that must be there is not.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The live file cannot be written.
+    #[error("{doing}: choose another folder with --out, or make room")]
+    Folder {
+        /// What was tried, with the path.
+        doing: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is too little room to begin.
+    #[error("only {free_mib} MiB are free in {folder}: at least {needed_mib} MiB are needed to record")]
+    DiskFull {
+        /// Free space.
+        free_mib: u64,
+        /// Needed space.
+        needed_mib: u64,
+        /// Where.
+        folder: String,
+    },
+    /// The writer failed while recording. Everything flushed before is in the file.
+    #[error("the recording stopped because its file could not be written; what was recorded is kept in {path}")]
+    Writer {
+        /// The live file.
+        path: String,
+        /// What failed.
+        #[source]
+        source: praxis_bundle::Error,
+    },
+}
+
+/// What to record.
+pub struct Plan {
+    /// Folder of the bundle.
+    pub folder: PathBuf,
+    /// Which displays.
+    pub displays: DisplayChoice,
+    /// Most pictures per second.
+    pub max_fps: f64,
+    /// Title of the session.
+    pub title: Option<String>,
+    /// Pictures.
+    pub screen: Box<dyn ScreenSource>,
+    /// Pointer and keys.
+    pub input: Box<dyn InputSource>,
+    /// Windows.
+    pub windows: Box<dyn WindowSource>,
+    /// The voice.
+    pub voice: Voice,
+}
+
+/// The voice of a session.
+pub enum Voice {
+    /// Not asked for: the bundle has no narration track.
+    None,
+    /// Asked for and not there: the whole session is a gap that says why.
+    Missing(String),
+    /// Recorded.
+    Source(Box<dyn AudioSource>),
+}
+
+/// What the person should know at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Something was lost or is in danger.
+    Warning(String),
+    /// The session must end now; [`Recorder::stop`] has to be called.
+    MustStop(String),
+}
+
+/// How things are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// Where the session is.
+    pub state: State,
+    /// Session time.
+    pub elapsed_nanos: u64,
+    /// Bytes in the live file.
+    pub bytes: u64,
+    /// The tracks.
+    pub tracks: Vec<TrackHealth>,
+}
+
+/// What all threads of a session share.
+#[derive(Clone)]
+struct Context {
+    clock: SessionClock,
+    queues: Queues,
+    notices: Sender<Notice>,
+}
+
+impl Context {
+    /// Begins a gap on each track and tells the person.
+    fn lose(&self, tracks: &[Track], reason: GapReason, why: &str) {
+        for track in tracks {
+            self.gap(*track, reason, why);
+            self.queues.close(*track);
+        }
+        let names: Vec<_> = tracks.iter().map(|track| track.name()).collect();
+        tracing::warn!(tracks = names.join(", "), why, "a source is lost");
+        // The receiver may be gone; the gap in the file says it, too.
+        let _ = self.notices.send(Notice::Warning(format!("{}: {why}; the recording goes on without", names.join(", "))));
+    }
+
+    fn gap(&self, track: Track, reason: GapReason, why: &str) {
+        let begin = MarkersMessage::GapBegin { track: track.name(), reason, detail: why.into() };
+        self.queues.send_json(Track::Markers, self.clock.now_nanos(), &begin);
+    }
+
+    /// Ends a gap.
+    fn regain(&self, track: Track) {
+        let end = MarkersMessage::GapEnd { track: track.name() };
+        self.queues.send_json(Track::Markers, self.clock.now_nanos(), &end);
+    }
+}
+
+/// A session that is being recorded.
+pub struct Recorder {
+    context: Context,
+    state: Mutex<State>,
+    stop: Stop,
+    sources: Vec<JoinHandle<()>>,
+    writer: Writer,
+    recorded: Vec<Track>,
+    /// Notices for the person, in order.
+    pub notices: Receiver<Notice>,
+    path: PathBuf,
+    session_id: Uuid,
+}
+
+impl Recorder {
+    /// Starts recording: when this returns, manifest and first pictures are on disk.
+    ///
+    /// # Errors
+    /// `Folder` or `DiskFull` if the file cannot be made, `Source` if the screen cannot be captured.
+    pub fn start(clock: SessionClock, mut plan: Plan) -> Result<Self, RecordError> {
+        let geometry = geometry_of(&mut *plan.screen, &plan.displays)?;
+        let mut recorded: Vec<Track> =
+            geometry.displays.iter().filter(|d| d.is_recorded).map(|d| Track::Screen(d.number)).collect();
+        if let (true, DisplayChoice::One(chosen)) = (recorded.is_empty(), &plan.displays) {
+            let there: Vec<_> = geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
+            let there = there.join(", ");
+            return Err(SourceError::Unavailable(format!("there is no display {chosen:?}; there are: {there}")).into());
+        }
+        recorded.extend([Track::Pointer, Track::Keys, Track::Windows]);
+        if !matches!(plan.voice, Voice::None) {
+            recorded.push(Track::Narration);
+        }
+        let manifest = manifest(&clock, &plan, &geometry);
+        let session_id = manifest.session_id;
+        let path = plan.folder.join(format!("{session_id}{}", file::LIVE_SUFFIX));
+        let (notices, received) = channel();
+        let context = Context { clock: clock.clone(), queues: Queues::default(), notices };
+        for track in &recorded {
+            context.queues.open(*track, clock.now_nanos());
+        }
+        let missed_damage = Arc::new(AtomicU64::new(0));
+        let peak = Arc::new(Mutex::new(None));
+        let tracks: Vec<Track> =
+            recorded.iter().copied().chain([Track::Markers, Track::Geometry, Track::Clock, Track::Health]).collect();
+        let file = writer::create(&plan.folder, &path, &manifest, &tracks)?;
+
+        let shared_geometry = Arc::new(RwLock::new(geometry.clone()));
+        let mut screen = ScreenFeed::new(
+            plan.screen,
+            context.clone(),
+            plan.displays,
+            plan.max_fps,
+            shared_geometry.clone(),
+            missed_damage.clone(),
+        );
+        if let Err(error) = screen.start() {
+            drop(file);
+            // Nothing was recorded yet: no empty session is left behind.
+            let _ = std::fs::remove_file(&path);
+            return Err(error.into());
+        }
+        let stop = Stop::default();
+        let writer = Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
+            .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
+        let sources = feeds::start(&context, &stop, screen, plan.input, plan.windows, plan.voice, shared_geometry, peak);
+        let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
+        Ok(Self { context, state, stop, sources, writer, recorded, notices: received, path, session_id })
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session_id(&self) -> Uuid {
+        self.session_id
+    }
+
+    /// The live file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Pauses: a gap on every recorded track. False if the session is not being recorded.
+    pub fn pause(&self) -> bool {
+        let is_allowed = self.go(Event::Pause);
+        if is_allowed {
+            self.context.queues.pause(self.context.clock.now_nanos());
+            for track in &self.recorded {
+                self.context.gap(*track, GapReason::Pause, "");
+            }
+        }
+        is_allowed
+    }
+
+    /// Goes on after a pause. False if the session is not paused.
+    pub fn resume(&self) -> bool {
+        let is_allowed = self.go(Event::Resume);
+        if is_allowed {
+            for track in &self.recorded {
+                self.context.regain(*track);
+            }
+            self.context.queues.resume(self.context.clock.now_nanos());
+        }
+        is_allowed
+    }
+
+    /// Marks this instant.
+    pub fn mark(&self, label: &str) {
+        let marker = MarkersMessage::Marker { label: label.into() };
+        self.context.queues.send_json(Track::Markers, self.context.clock.now_nanos(), &marker);
+    }
+
+    /// How things are.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let now = self.context.clock.now_nanos();
+        let tracks = writer::health_of(&self.context.queues, &self.recorded, now);
+        Status { state: self.state(), elapsed_nanos: now, bytes: self.writer.bytes.load(Ordering::Relaxed), tracks }
+    }
+
+    /// Ends the session: sources end, what they still hold is written, the live file is completed and synced.
+    ///
+    /// # Errors
+    /// `Writer` if the file could not be completed; what was flushed is in it.
+    pub fn stop(mut self, reason: EndReason, outcome: Option<Outcome>, note: Option<String>) -> Result<PathBuf, RecordError> {
+        self.go(Event::Stop);
+        let session_time_nanos = self.context.clock.now_nanos();
+        self.stop.stop();
+        for source in self.sources.drain(..) {
+            if source.join().is_err() {
+                tracing::error!("a source panicked");
+            }
+        }
+        let ending = Ending { session_time_nanos, reason, outcome, note };
+        let ended = self.writer.end(ending);
+        self.go(if ended.is_ok() { Event::Ended } else { Event::Fail });
+        let path = self.path.clone();
+        ended.map(|()| path).map_err(|source| RecordError::Writer { path: self.path.display().to_string(), source })
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn go(&self, event: Event) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match transition(*state, event) {
+            Some(next) => *state = next,
+            None => return false,
+        }
+        true
+    }
+}
+
+fn manifest(clock: &SessionClock, plan: &Plan, geometry: &GeometryMessage) -> Manifest {
+    let (keyboard, pointer): (Keyboard, PointerSettings) = plan.input.settings();
+    let mut backends: Vec<Backend> = vec![plan.screen.backend(), plan.input.backend(), plan.windows.backend()];
+    let (mut microphone, mut narration_rate_hz) = (None, None);
+    if let Voice::Source(source) = &plan.voice {
+        backends.push(source.backend());
+        (microphone, narration_rate_hz) = (Some(source.device()), Some(source.rate_hz()));
+    }
+    Manifest {
+        format_version: FORMAT_VERSION,
+        session_id: Uuid::now_v7(),
+        bundle_id: Uuid::now_v7(),
+        app_version: env!("CARGO_PKG_VERSION").into(),
+        epoch_wall_nanos: clock.epoch_wall_nanos(),
+        epoch_boottime_nanos: clock.epoch_boot_nanos(),
+        system: crate::system::describe(),
+        displays: geometry.displays.clone(),
+        keyboard,
+        pointer,
+        title: plan.title.clone(),
+        project: None,
+        task: None,
+        expert: None,
+        consent_version: None,
+        capture: CaptureSettings { max_fps: plan.max_fps, microphone, narration_rate_hz, lossy: "never".into() },
+        backends,
+    }
+}

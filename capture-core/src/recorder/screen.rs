@@ -1,0 +1,313 @@
+//! The screen feed: decides when to take pictures and turns them into messages.
+//!
+//! The first change after quiet is captured at once, further ones at the frame rate. Frames are skipped before they
+//! are compared, never after, so the chain of deltas is never broken: damage that was not captured waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use praxis_bundle::Track;
+use praxis_bundle::messages::{GapReason, GeometryMessage, Rect};
+use praxis_bundle::screen::{Encoder, Times};
+
+use super::Context;
+use crate::sources::clip;
+use crate::sources::{ScreenSource, SourceError, Stop, Wake};
+
+/// Longest wait without looking at the stop switch.
+const LOOK: Duration = Duration::from_millis(200);
+/// A full compare repairs what was not announced.
+const REPAIR_NANOS: u64 = 2_000_000_000;
+const PING_NANOS: u64 = 1_000_000_000;
+/// A keyframe at least so often, if anything changed.
+const KEY_NANOS: u64 = 60_000_000_000;
+/// Failed grabs in a row after which the display counts as gone.
+const MAX_FAILURES: u32 = 3;
+
+/// Which displays are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisplayChoice {
+    /// Every one.
+    All,
+    /// The one with this number or name.
+    One(String),
+}
+
+impl DisplayChoice {
+    fn includes(&self, number: u8, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(chosen) => chosen == name || chosen.parse() == Ok(number),
+        }
+    }
+}
+
+/// The displays as they are now, with what is recorded marked.
+///
+/// # Errors
+/// `Lost`, or `Unavailable` if the chosen display does not exist or is too large.
+pub fn geometry_of(source: &mut dyn ScreenSource, choice: &DisplayChoice) -> Result<GeometryMessage, SourceError> {
+    let mut geometry = source.geometry()?;
+    for display in &mut geometry.displays {
+        display.is_recorded = choice.includes(display.number, &display.name);
+    }
+    Ok(geometry)
+}
+
+/// One display's encoder.
+struct Lane {
+    number: u8,
+    rect: Rect,
+    encoder: Encoder,
+    needs_key: bool,
+    bytes_since_key: usize,
+    last_key_nanos: u64,
+}
+
+/// Feeds the screen and geometry tracks.
+pub(super) struct ScreenFeed {
+    source: Box<dyn ScreenSource>,
+    context: Context,
+    choice: DisplayChoice,
+    frame_nanos: u64,
+    lanes: Vec<Lane>,
+    /// Shared with the input feed, which names the display of each pointer event.
+    geometry: Arc<RwLock<GeometryMessage>>,
+    missed_damage: Arc<AtomicU64>,
+    first_damage: Option<u64>,
+    last_capture: u64,
+    failures: u32,
+}
+
+impl ScreenFeed {
+    pub(super) fn new(
+        source: Box<dyn ScreenSource>,
+        context: Context,
+        choice: DisplayChoice,
+        max_fps: f64,
+        geometry: Arc<RwLock<GeometryMessage>>,
+        missed_damage: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            source,
+            context,
+            choice,
+            frame_nanos: (1e9 / max_fps) as u64,
+            lanes: Vec::new(),
+            geometry,
+            missed_damage,
+            first_damage: None,
+            last_capture: 0,
+            failures: 0,
+        }
+    }
+
+    /// Takes the first picture of every display.
+    pub(super) fn start(&mut self) -> Result<(), SourceError> {
+        self.follow_geometry()?;
+        self.capture(true)
+    }
+
+    /// Takes pictures until told to stop.
+    pub(super) fn run(&mut self, stop: &Stop) -> Result<(), SourceError> {
+        let (mut next_ping, mut next_repair) = (0, REPAIR_NANOS);
+        let mut was_paused = false;
+        while !stop.is_stopped() {
+            let now = self.context.clock.now_nanos();
+            if now >= next_ping {
+                self.source.ping()?;
+                self.alive();
+                next_ping = now + PING_NANOS;
+            }
+            if self.context.queues.is_paused() {
+                was_paused = true;
+                std::thread::sleep(LOOK / 4);
+                continue;
+            }
+            if std::mem::take(&mut was_paused) {
+                self.follow_geometry()?;
+                self.lanes.iter_mut().for_each(|lane| lane.needs_key = true);
+                self.try_capture(true)?;
+            }
+            if now >= next_repair {
+                self.try_capture(true)?;
+                next_repair = self.context.clock.now_nanos() + REPAIR_NANOS;
+            }
+            match self.source.wait(LOOK)? {
+                Wake::Quiet => {}
+                Wake::GeometryChanged => {
+                    self.follow_geometry()?;
+                    self.try_capture(true)?;
+                }
+                Wake::Damaged => self.on_damage()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn on_damage(&mut self) -> Result<(), SourceError> {
+        let now = self.context.clock.now_nanos();
+        self.first_damage.get_or_insert(now);
+        let due = self.last_capture + self.frame_nanos;
+        std::thread::sleep(Duration::from_nanos(due.saturating_sub(now)));
+        if self.lanes.iter().any(|lane| !self.context.queues.has_room(Track::Screen(lane.number))) {
+            // The writer is behind: this frame is skipped, its damage is kept for the next.
+            for lane in &self.lanes {
+                self.context.queues.count_drops(Track::Screen(lane.number), 1);
+            }
+            self.last_capture = self.context.clock.now_nanos();
+            return Ok(());
+        }
+        self.try_capture(false)
+    }
+
+    /// Captures; a failure that the display survives (it was just resized) is repaired.
+    fn try_capture(&mut self, is_full: bool) -> Result<(), SourceError> {
+        match self.capture(is_full) {
+            Ok(()) => self.failures = 0,
+            Err(error) => {
+                self.failures += 1;
+                if self.failures >= MAX_FAILURES || self.source.ping().is_err() {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "a picture could not be taken; asking for the displays again");
+                self.follow_geometry()?;
+                self.lanes.iter_mut().for_each(|lane| lane.needs_key = true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what changed (or everything) on each display and sends it.
+    fn capture(&mut self, is_full: bool) -> Result<(), SourceError> {
+        let clock = self.context.clock.clone();
+        let damage = self.source.take_damage()?;
+        self.last_capture = clock.now_nanos();
+        let first_damage = self.first_damage.take();
+        for lane in &mut self.lanes {
+            let area = if is_full || lane.needs_key { Some(lane.rect) } else { bounding(&damage, lane.rect) };
+            let Some(mut area) = area else { continue };
+            let mut start = clock.now_nanos();
+            self.source.grab(area)?;
+            if area != lane.rect && self.source.is_damaged()? {
+                // Something was painted in between, perhaps partly outside the area: only the whole display is one
+                // moment.
+                area = lane.rect;
+                start = clock.now_nanos();
+                self.source.grab(area)?;
+            }
+            let end = clock.now_nanos();
+            let pixels = self.source.pixels();
+            let (x, y) = ((area.x_px - lane.rect.x_px) as u32, (area.y_px - lane.rect.y_px) as u32);
+            let num_changed = lane.encoder.update(x, y, area.width_px, area.height_px, pixels);
+            if is_full && num_changed > 0 && !lane.needs_key && damage.is_empty() && !self.source.is_damaged()? {
+                self.missed_damage.fetch_add(1, Ordering::Relaxed);
+            }
+            let times =
+                Times { first_damage: first_damage.unwrap_or(start), capture_start: start, capture_end: end };
+            lane.send(&self.context, times);
+        }
+        self.alive();
+        Ok(())
+    }
+
+    fn alive(&self) {
+        let now = self.context.clock.now_nanos();
+        for lane in &self.lanes {
+            self.context.queues.alive(Track::Screen(lane.number), now);
+        }
+        self.context.queues.alive(Track::Geometry, now);
+    }
+
+    /// Makes the lanes fit the displays, and says so on the geometry and markers tracks.
+    fn follow_geometry(&mut self) -> Result<(), SourceError> {
+        let geometry = geometry_of(&mut *self.source, &self.choice)?;
+        let now = self.context.clock.now_nanos();
+        let known = self.geometry.read().map(|known| known.clone()).ok();
+        let is_first = self.lanes.is_empty();
+        if known.as_ref() == Some(&geometry) && !is_first {
+            return Ok(());
+        }
+        let recorded: Vec<_> = geometry.displays.iter().filter(|display| display.is_recorded).collect();
+        let context = &self.context;
+        self.lanes.retain(|lane| {
+            let is_there = recorded.iter().any(|display| display.number == lane.number);
+            if !is_there {
+                context.lose(&[Track::Screen(lane.number)], GapReason::SourceLost, "the display was removed");
+            }
+            is_there
+        });
+        for display in recorded {
+            let (number, rect) = (display.number, display.rect);
+            let position = self.lanes.iter().position(|lane| lane.number == number);
+            if position.is_some_and(|at| self.lanes[at].rect == rect) {
+                continue;
+            }
+            let encoder = match Encoder::new(rect.width_px, rect.height_px) {
+                Ok(encoder) => encoder,
+                Err(error) if is_first => {
+                    let why = format!("display {} cannot be recorded: {error}", display.name);
+                    return Err(SourceError::Unavailable(why));
+                }
+                Err(error) => {
+                    self.context.lose(&[Track::Screen(number)], GapReason::SourceLost, &error.to_string());
+                    self.lanes.retain(|lane| lane.number != number);
+                    continue;
+                }
+            };
+            let lane = Lane { number, rect, encoder, needs_key: true, bytes_since_key: 0, last_key_nanos: now };
+            match position {
+                Some(at) => self.lanes[at] = lane,
+                None => {
+                    self.context.queues.open(Track::Screen(number), now);
+                    if !is_first {
+                        self.context.regain(Track::Screen(number));
+                    }
+                    self.lanes.push(lane);
+                }
+            }
+        }
+        self.context.queues.send_json(Track::Geometry, now, &geometry);
+        if let Ok(mut shared) = self.geometry.write() {
+            *shared = geometry;
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// Sends the change since the last message, if there is one, as a delta or, when it is time, as a keyframe.
+    fn send(&mut self, context: &Context, times: Times) {
+        if !self.encoder.is_dirty() && !self.needs_key {
+            return;
+        }
+        let track = Track::Screen(self.number);
+        let is_key = self.needs_key
+            || self.bytes_since_key > 2 * self.encoder.key_bytes()
+            || times.capture_end - self.last_key_nanos > KEY_NANOS;
+        let (channel, data) = match track.key_channel().filter(|_| is_key) {
+            Some(key) => (key, self.encoder.keyframe(times)),
+            None => (track.channel(), self.encoder.delta(times)),
+        };
+        let num_bytes = data.len();
+        let is_accepted = context.queues.send(channel, times.capture_end, data);
+        // A refused picture breaks the chain: the next one must stand alone.
+        self.needs_key = !is_accepted;
+        self.bytes_since_key += num_bytes;
+        if is_key && is_accepted {
+            (self.bytes_since_key, self.last_key_nanos) = (0, times.capture_end);
+        }
+    }
+}
+
+/// The smallest rectangle inside `display` around all damage.
+fn bounding(damage: &[Rect], display: Rect) -> Option<Rect> {
+    let inside = damage.iter().map(|rect| clip(*rect, display)).filter(|r| r.width_px > 0 && r.height_px > 0);
+    inside.reduce(|a, b| {
+        let (x_px, y_px) = (a.x_px.min(b.x_px), a.y_px.min(b.y_px));
+        let right = (a.x_px + a.width_px as i32).max(b.x_px + b.width_px as i32);
+        let bottom = (a.y_px + a.height_px as i32).max(b.y_px + b.height_px as i32);
+        Rect { x_px, y_px, width_px: (right - x_px) as u32, height_px: (bottom - y_px) as u32 }
+    })
+}

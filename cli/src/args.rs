@@ -1,0 +1,205 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use praxis_bundle::manifest::Outcome;
+
+/// Record how a problem is solved: screen, pointer, keys, windows and voice in one file.
+#[derive(Debug, Parser)]
+#[command(name = "praxis", version, propagate_version = true, after_help = "\
+Examples:
+  praxis doctor                         see whether this machine can be recorded
+  praxis record --title 'Fit a model'   record until Ctrl-C
+  praxis list                           what has been recorded
+  praxis frame FILE --at 12.5 -o x.png  the screen at 12.5 seconds
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 finished but data was lost")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Prove that screen, keys, pointer, microphone, disk and clock work, by capturing each
+    #[command(after_help = "Example:\n  praxis doctor --mic default")]
+    Doctor(Doctor),
+    /// Record a session until it is stopped
+    #[command(after_help = "\
+Examples:
+  praxis record --title 'Fit a model'
+  praxis record --out sessions --seconds 60 --mic none
+  praxis record --display 0 --mic voice.wav --outcome success
+
+While recording: p pauses and resumes, m sets a marker, Ctrl-C stops. Without a terminal SIGUSR1 pauses and resumes,
+SIGUSR2 marks, and SIGINT, SIGTERM or SIGHUP stop. The path of the bundle is printed last.
+Passwords that are typed while recording are recorded.")]
+    Record(Record),
+    /// List the sessions on this machine; interrupted ones are recovered first
+    #[command(after_help = "Example:\n  praxis list --json")]
+    List(List),
+    /// Say what is in a bundle
+    #[command(after_help = "Example:\n  praxis info FILE --json")]
+    Info(JsonFile),
+    /// Check every byte of a bundle; exit 1 if anything is found
+    #[command(after_help = "Example:\n  praxis check FILE && echo sound")]
+    Check(JsonFile),
+    /// Make a finished bundle of a file that was cut or damaged; the file itself is left as it is
+    #[command(after_help = "Example:\n  praxis recover broken.live.mcap -o mended.mcap")]
+    Recover(Recover),
+    /// Seal a recording: smaller, indexed, ready to be sent
+    #[command(after_help = "Example:\n  praxis seal SESSION.live.mcap")]
+    Seal(File),
+    /// Write the screen at a time as PNG
+    #[command(after_help = "Example:\n  praxis frame FILE --at 12.5 -o x.png")]
+    Frame(Frame),
+    /// Print all messages but pictures and samples, a JSON object per line, in order of time
+    #[command(after_help = "Example:\n  praxis events FILE --track keys | jq -r 'select(.text) | .text'")]
+    Events(Events),
+    /// Write the voice as WAV; gaps are silence, so that time holds
+    #[command(after_help = "Example:\n  praxis narration FILE -o voice.wav")]
+    Narration(Narration),
+    /// Delete a session and all that belongs to it
+    #[command(after_help = "Example:\n  praxis delete FILE")]
+    Delete(File),
+    /// Print shell completions
+    #[command(after_help = "Example:\n  praxis completions bash > ~/.local/share/bash-completion/completions/praxis")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  praxis man | man -l -")]
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Microphone to try: default, none, or a name
+    #[arg(long, default_value = "default")]
+    pub(crate) mic: String,
+    /// Folder to try
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// Folder of the bundle [default: the library of this user]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Stop after this many seconds
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(crate) seconds: Option<f64>,
+    /// Most pictures per second while the screen changes, 1 to 60
+    #[arg(long, default_value = "12", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub(crate) fps: u8,
+    /// Display to record: all, a number, or a name
+    #[arg(long, default_value = "all")]
+    pub(crate) display: String,
+    /// Microphone: default, none, a name, or a WAV file to be heard instead
+    #[arg(long, default_value = "default")]
+    pub(crate) mic: String,
+    /// Samples per second of the narration
+    #[arg(long, default_value = "48000", value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
+    pub(crate) mic_rate: u32,
+    /// Title of the session
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// How the work ended
+    #[arg(long, value_enum)]
+    pub(crate) outcome: Option<OutcomeArgument>,
+    /// Leave the live file as it is
+    #[arg(long)]
+    pub(crate) no_seal: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum OutcomeArgument {
+    Success,
+    Failure,
+    Abandoned,
+}
+
+impl From<OutcomeArgument> for Outcome {
+    fn from(outcome: OutcomeArgument) -> Self {
+        match outcome {
+            OutcomeArgument::Success => Self::Success,
+            OutcomeArgument::Failure => Self::Failure,
+            OutcomeArgument::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Folder of the sessions [default: the library of this user]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct File {
+    /// The bundle
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonFile {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The file that was cut or damaged
+    pub(crate) file: PathBuf,
+    /// Where to write the bundle [default: beside it, as ….recovered.mcap]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Frame {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// Session time in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) at: f64,
+    /// Number of the display
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub(crate) display: u8,
+    /// PNG file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// Only these tracks
+    #[arg(long, value_name = "NAME")]
+    pub(crate) track: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Narration {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// WAV file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 12.5".to_owned())?;
+    if seconds.is_finite() && (0.0..=1e8).contains(&seconds) { Ok(seconds) } else { Err("0 to 100,000,000".into()) }
+}

@@ -1,0 +1,165 @@
+//! `praxis doctor`: captures a little of everything and says what it got.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Result;
+use praxis_bundle::messages::Rect;
+use praxis_capture_core::clock::SessionClock;
+use praxis_capture_core::library;
+use praxis_capture_core::sources::audio::{Microphone, microphones};
+use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
+use praxis_capture_core::sources::{ScreenSource, WindowSource, native};
+
+use crate::Done;
+use crate::args::Doctor;
+
+/// How long each source is listened to.
+const LISTEN: Duration = Duration::from_millis(1500);
+
+type Outcome = Result<String, String>;
+
+pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
+    let clock = SessionClock::start();
+    let mut report = Report { is_fine: true };
+    match native::open_desktop(&clock) {
+        Ok(mut desktop) => {
+            report.line("screen", screen(&mut *desktop.screen));
+            report.line("keys, pointer", input(&mut *desktop.input));
+            report.line("windows", windows(&mut *desktop.windows));
+        }
+        Err(error) => report.line("screen, keys, pointer, windows", Err(error.to_string())),
+    }
+    if arguments.mic == "none" {
+        println!("–  microphone: not tried");
+    } else {
+        report.line("microphone", microphone(&clock, &arguments.mic));
+    }
+    let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
+    report.line("disk", disk(&folder));
+    report.line("clock", time(&clock));
+    Ok(if report.is_fine { Done::Fine } else { Done::No })
+}
+
+struct Report {
+    is_fine: bool,
+}
+
+impl Report {
+    fn line(&mut self, what: &str, outcome: Outcome) {
+        match outcome {
+            Ok(got) => println!("ok {what}: {got}"),
+            Err(why) => {
+                println!("NO {what}: {why}");
+                self.is_fine = false;
+            }
+        }
+    }
+}
+
+fn screen(source: &mut dyn ScreenSource) -> Outcome {
+    let geometry = source.geometry().map_err(|error| error.to_string())?;
+    let mut got = Vec::new();
+    for display in geometry.displays {
+        let Rect { width_px, height_px, .. } = display.rect;
+        source.grab(display.rect).map_err(|error| error.to_string())?;
+        let mut colours: Vec<&[u8]> = source.pixels().chunks_exact(4).map(|pixel| &pixel[..3]).collect();
+        colours.sort_unstable();
+        colours.dedup();
+        got.push(format!("{} with {width_px}×{height_px} pixels in {} colours", display.name, colours.len()));
+    }
+    Ok(got.join("; "))
+}
+
+/// Runs a source for a while on a thread of its own.
+fn listen(run: impl FnOnce(&Stop) -> Result<(), String> + Send) -> Result<(), String> {
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&stop));
+        std::thread::sleep(LISTEN);
+        stop.stop();
+        running.join().unwrap_or_else(|_| Err("it failed".into()))
+    })
+}
+
+fn input(source: &mut dyn InputSource) -> Outcome {
+    let (num_events, is_alive) = (Mutex::new(0), Mutex::new(false));
+    let sink = |event| match event {
+        InputEvent::Alive => *is_alive.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true,
+        InputEvent::Clock(..) => {}
+        _ => *num_events.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1,
+    };
+    let (keyboard, _) = source.settings();
+    listen(|stop| source.run(&sink, stop).map_err(|error| error.to_string()))?;
+    let num_events = num_events.into_inner().unwrap_or_default();
+    if !is_alive.into_inner().unwrap_or_default() {
+        return Err("the X server has seen input that did not reach Praxis".into());
+    }
+    Ok(format!("alive, {num_events} events just now, layouts: {}", keyboard.layouts.join(", ")))
+}
+
+fn windows(source: &mut dyn WindowSource) -> Outcome {
+    let active = Mutex::new(None);
+    let sink = |event| {
+        if let (WindowEvent::Active(_, window), Ok(mut active)) = (event, active.lock()) {
+            *active = window;
+        }
+    };
+    let cannot = source.backend().cannot.join("; ");
+    listen(|stop| source.run(&sink, stop).map_err(|error| error.to_string()))?;
+    Ok(match active.into_inner().ok().flatten() {
+        Some(window) => format!("the active one is of {}", window.class),
+        None => format!("none is active (not given: {cannot})"),
+    })
+}
+
+fn microphone(clock: &SessionClock, name: &str) -> Outcome {
+    let name = Some(name).filter(|name| *name != "default");
+    let mut source = Microphone::open(clock.clone(), name, 48_000).map_err(|error| error.to_string())?;
+    let (device, rate_hz) = (source.device(), source.rate_hz());
+    let (mut num_samples, mut peak) = (0, 0);
+    let mut sink = |AudioEvent::Samples { samples, .. }: AudioEvent<'_>| {
+        num_samples += samples.len();
+        peak = samples.iter().map(|sample| sample.unsigned_abs()).fold(peak, u16::max);
+    };
+    listen(|stop| source.run(&mut sink, stop).map_err(|error| error.to_string()))?;
+    let level = if peak == 0 {
+        "complete silence: is it muted?".to_owned()
+    } else {
+        format!("loudest {:.0} dBFS", 20.0 * (f32::from(peak) / 32_768.0).log10())
+    };
+    let others = microphones().join(", ");
+    Ok(format!("{num_samples} samples at {rate_hz} Hz from {device:?}, {level} (there are: {others})"))
+}
+
+fn disk(folder: &std::path::Path) -> Outcome {
+    let path = folder.join(".praxis-doctor");
+    let try_write = || -> std::io::Result<u64> {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(&path, [0; 4096])?;
+        std::fs::File::open(&path)?.sync_all()?;
+        std::fs::remove_file(&path)?;
+        let stat = rustix::fs::statvfs(folder)?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    };
+    match try_write() {
+        Ok(free) => Ok(format!("{} free in {}", super::size_text(free), folder.display())),
+        Err(error) => Err(format!("cannot write into {} ({error}): choose another with --out", folder.display())),
+    }
+}
+
+fn time(clock: &SessionClock) -> Outcome {
+    let mut smallest = u64::MAX;
+    let mut last = clock.now_nanos();
+    for _ in 0..1000 {
+        let now = clock.now_nanos();
+        if now < last {
+            return Err("the session clock goes backwards".into());
+        }
+        if now > last {
+            smallest = smallest.min(now - last);
+        }
+        last = now;
+    }
+    Ok(format!("the session clock moves in steps of {smallest} ns or less"))
+}

@@ -1,0 +1,233 @@
+//! `praxis info`, `check`, `frame`, `events` and `narration`.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use praxis_bundle::info::{Gap, Info};
+use praxis_bundle::{Track, file, narration as voice};
+use serde_json::{Value, json};
+
+use super::{clock_text, size_text};
+use crate::Done;
+use crate::args::{Events, Frame, JsonFile, Narration};
+
+/// A voice that is off by more than this is set right at a block's start.
+const RESYNC_NANOS: u64 = 20_000_000;
+
+pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
+    let info = file::info_of(&arguments.file)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&info_json(&info, &file::sha256(&arguments.file)?))?);
+    } else {
+        print_info(&info);
+    }
+    Ok(Done::Fine)
+}
+
+fn info_json(info: &Info, sha256: &str) -> Value {
+    let track = |(track, facts): (&Track, &praxis_bundle::info::TrackInfo)| {
+        json!({"name": track.name(), "messages": facts.messages, "bytes": facts.bytes, "drops": facts.drops})
+    };
+    let gap = |gap: &Gap| {
+        json!({
+            "track": gap.track, "start": gap.start_nanos, "end": gap.end_nanos,
+            "reason": gap.reason.to_string(), "detail": gap.detail,
+        })
+    };
+    json!({
+        "session_id": info.manifest.session_id,
+        "bundle_id": info.manifest.bundle_id,
+        "title": info.manifest.title,
+        "duration_nanos": info.duration_nanos,
+        "sealed": info.is_sealed,
+        "recovered": info.recovery.is_some(),
+        "bytes": info.bytes,
+        "sha256": sha256,
+        "tracks": info.tracks.iter().map(track).collect::<Vec<_>>(),
+        "gaps": info.gaps.iter().map(gap).collect::<Vec<_>>(),
+        "markers": info.markers.iter().map(|(at, label)| json!({"at": at, "label": label})).collect::<Vec<_>>(),
+        "damages": info.damages,
+        "ending": info.ending,
+        "manifest": info.manifest,
+    })
+}
+
+fn print_info(info: &Info) {
+    let state = match (info.is_sealed, info.is_complete) {
+        (true, _) => "sealed",
+        (false, true) => "not sealed",
+        (false, false) => "interrupted: run praxis recover",
+    };
+    println!("session   {}", info.manifest.session_id);
+    println!("title     {}", info.manifest.title.as_deref().unwrap_or("–"));
+    println!("length    {}", clock_text(info.duration_nanos));
+    println!("size      {}", size_text(info.bytes));
+    println!("state     {state}{}", if info.recovery.is_some() { ", recovered" } else { "" });
+    println!("system    {}", info.manifest.system.name);
+    println!("\n{:<12} {:>9} {:>10} {:>6}", "track", "messages", "payload", "drops");
+    for (track, facts) in &info.tracks {
+        println!("{:<12} {:>9} {:>10} {:>6}", track.name(), facts.messages, size_text(facts.bytes), facts.drops);
+    }
+    for gap in &info.gaps {
+        let track = gap.track.as_deref().unwrap_or("all tracks");
+        let end = gap.end_nanos.map_or("the end".into(), clock_text);
+        let detail = if gap.detail.is_empty() { String::new() } else { format!(": {}", gap.detail) };
+        println!("gap       {track} from {} to {end} ({}{detail})", clock_text(gap.start_nanos), gap.reason);
+    }
+    for (at, label) in &info.markers {
+        println!("marker    {} {label}", clock_text(*at));
+    }
+    for damage in &info.damages {
+        println!("damage    {damage}");
+    }
+}
+
+pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
+    let report = file::check_file(&arguments.file)?;
+    if arguments.json {
+        let json = json!({"ok": report.is_sound(), "messages": report.num_messages, "findings": report.findings});
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else if report.is_sound() {
+        println!("sound: {} messages, every byte accounted for", report.num_messages);
+    } else {
+        report.findings.iter().for_each(|finding| println!("{finding}"));
+    }
+    Ok(if report.is_sound() { Done::Fine } else { Done::No })
+}
+
+pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
+    let at_nanos = (arguments.at * 1e9) as u64;
+    let picture = file::picture_at(&arguments.file, arguments.display, at_nanos)?;
+    let rgb: Vec<u8> = picture.bgr.chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+    let failed = || format!("writing {}", arguments.output.display());
+    let out = BufWriter::new(std::fs::File::create(&arguments.output).with_context(failed)?);
+    let mut encoder = png::Encoder::new(out, picture.width_px, picture.height_px);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().with_context(failed)?;
+    writer.write_image_data(&rgb).with_context(failed)?;
+    writer.finish().with_context(failed)?;
+    eprintln!("screen/{} as it was from {:.3} s on", arguments.display, picture.times.capture_end as f64 / 1e9);
+    let track = Track::Screen(arguments.display).name();
+    let covers = |gap: &&Gap| {
+        gap.track.as_ref().is_none_or(|gap| *gap == track)
+            && (gap.start_nanos..gap.end_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
+    };
+    if let Some(gap) = file::info_of(&arguments.file)?.gaps.iter().find(covers) {
+        eprintln!("at that time it was not recorded ({}): this is the last picture before", gap.reason);
+    }
+    Ok(Done::Fine)
+}
+
+pub(crate) fn events(arguments: &Events) -> Result<Done> {
+    let wanted: Option<Vec<Track>> = match arguments.track.is_empty() {
+        true => None,
+        false => {
+            let track = |name: &String| Track::from_name(name).with_context(|| format!("there is no track {name:?}"));
+            Some(arguments.track.iter().map(track).collect::<Result<_>>()?)
+        }
+    };
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut failure = None;
+    // Tracks are out of order by no more than a few seconds: older lines can go out.
+    let mut flush = |lines: &mut Vec<(u64, String)>, until: u64| -> std::io::Result<()> {
+        lines.sort_by_key(|(nanos, _)| *nanos);
+        let ready = lines.partition_point(|(nanos, _)| *nanos < until);
+        lines.drain(..ready).try_for_each(|(_, line)| writeln!(out, "{line}"))
+    };
+    file::for_each_message(&arguments.file, |channel, _, nanos, data| {
+        let track = channel.track;
+        let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&track));
+        if !is_wanted || matches!(track, Track::Screen(_) | Track::Narration) || failure.is_some() {
+            return Ok(());
+        }
+        let json = |source| praxis_bundle::Error::Json { what: track.name(), source };
+        let fields: serde_json::Map<String, Value> = serde_json::from_slice(data).map_err(json)?;
+        let mut line = json!({"track": track.name(), "session_time_nanos": nanos});
+        if let Value::Object(object) = &mut line {
+            object.extend(fields);
+        }
+        lines.push((nanos, line.to_string()));
+        if lines.len() > 20_000 {
+            failure = flush(&mut lines, nanos.saturating_sub(5_000_000_000)).err();
+        }
+        Ok(())
+    })?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    flush(&mut lines, u64::MAX)?;
+    Ok(Done::Fine)
+}
+
+pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
+    let info = file::info_of(&arguments.file)?;
+    let Some(rate_hz) = narration_rate(&arguments.file)? else {
+        anyhow::bail!("{} has no narration: it was recorded without a microphone", arguments.file.display());
+    };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate_hz,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let failed = || format!("writing {}", arguments.output.display());
+    let mut writer = hound::WavWriter::create(&arguments.output, spec).with_context(failed)?;
+    let samples_at = |nanos: u64| (u128::from(nanos) * u128::from(rate_hz) / 1_000_000_000) as u64;
+    let mut written = 0u64;
+    let mut next_position = None;
+    let mut failure = None;
+    file::for_each_message(&arguments.file, |channel, _, nanos, data| {
+        if channel.track != Track::Narration || failure.is_some() {
+            return Ok(());
+        }
+        let block = voice::decode(data)?;
+        let due = samples_at(nanos);
+        let follows = next_position == Some(block.position) && due.abs_diff(written) < samples_at(RESYNC_NANOS);
+        let mut samples = &block.samples[..];
+        let mut write = || -> Result<(), hound::Error> {
+            if !follows {
+                while written < due {
+                    writer.write_sample(0i16)?;
+                    written += 1;
+                }
+                samples = &samples[(written - due).min(samples.len() as u64) as usize..];
+            }
+            for sample in samples {
+                writer.write_sample(*sample)?;
+            }
+            written += samples.len() as u64;
+            Ok(())
+        };
+        failure = write().err();
+        next_position = Some(block.position + block.samples.len() as u64);
+        Ok(())
+    })?;
+    // Silence to the end, so that the file is as long as the session.
+    let mut finish = || -> Result<(), hound::Error> {
+        while written < samples_at(info.duration_nanos) {
+            writer.write_sample(0i16)?;
+            written += 1;
+        }
+        Ok(())
+    };
+    match failure {
+        Some(error) => Err(error),
+        None => finish().and_then(|()| writer.finalize()),
+    }
+    .with_context(failed)?;
+    Ok(Done::Fine)
+}
+
+fn narration_rate(path: &Path) -> Result<Option<u32>> {
+    let mut rate = None;
+    file::for_each_message(path, |channel, _, _, data| {
+        if channel.track == Track::Narration && rate.is_none() {
+            rate = Some(voice::decode(data)?.rate_hz);
+        }
+        Ok(())
+    })?;
+    Ok(rate)
+}

@@ -1,0 +1,190 @@
+//! `praxis record`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use praxis_bundle::manifest::EndReason;
+use praxis_bundle::messages::Life;
+use praxis_capture_core::clock::SessionClock;
+use praxis_capture_core::library;
+use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
+use praxis_capture_core::session::State;
+use praxis_capture_core::sources::audio::{Microphone, Wav};
+use praxis_capture_core::sources::{SourceError, native};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+
+use super::{clock_text, size_text};
+use crate::Done;
+use crate::args::Record;
+use crate::terminal::{Keys, say, show_status};
+
+/// How often signals, keys and notices are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(arguments: Record) -> Result<Done> {
+    let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
+    let signals = Signals::register()?;
+    recover_interrupted(&folder);
+    let clock = SessionClock::start();
+    let desktop = native::open_desktop(&clock)?;
+    let voice = open_voice(&arguments, &clock)?;
+    let plan = Plan {
+        folder,
+        displays: match arguments.display.as_str() {
+            "all" => DisplayChoice::All,
+            one => DisplayChoice::One(one.into()),
+        },
+        max_fps: arguments.fps.into(),
+        title: arguments.title.clone(),
+        screen: desktop.screen,
+        input: desktop.input,
+        windows: desktop.windows,
+        voice,
+    };
+    let recorder = Recorder::start(clock, plan)?;
+    let keys = Keys::take();
+    say(&format!("recording {} (typed passwords are recorded, too)", recorder.session_id()));
+    let (reason, mut is_lossy) = watch(&recorder, &signals, keys.as_ref(), arguments.seconds);
+    drop(keys);
+    let status = recorder.status();
+    is_lossy |= status.tracks.iter().any(|track| track.drops > 0);
+    let live = recorder.stop(reason, arguments.outcome.map(Into::into), None)?;
+    say(&format!("recorded {} in {}", clock_text(status.elapsed_nanos), size_text(status.bytes)));
+    let path = if arguments.no_seal { live } else { seal_or_keep(&live, &mut is_lossy) };
+    println!("{}", path.display());
+    Ok(if is_lossy { Done::DataLost } else { Done::Fine })
+}
+
+/// Without room or with any other trouble the live file is as good as the sealed one, only larger.
+fn seal_or_keep(live: &Path, is_lossy: &mut bool) -> std::path::PathBuf {
+    show_status("sealing …");
+    match library::seal(live) {
+        Ok((sealed, _)) => {
+            show_status("");
+            sealed
+        }
+        Err(error) => {
+            *is_lossy = true;
+            let why = anyhow::Error::new(error);
+            say(&format!("not sealed ({why:#}); the recording is kept: run praxis seal on it when there is room"));
+            live.to_owned()
+        }
+    }
+}
+
+/// Sessions that a crash or a power cut ended become whole before a new one begins.
+fn recover_interrupted(folder: &Path) {
+    let Ok((sealed, left)) = library::recover_interrupted(folder) else { return };
+    for path in sealed {
+        say(&format!("recovered an interrupted session: {}", path.display()));
+    }
+    for (path, error) in left {
+        say(&format!("{} was interrupted and could not be recovered: {error}", path.display()));
+    }
+}
+
+fn open_voice(arguments: &Record, clock: &SessionClock) -> Result<Voice> {
+    let name = match arguments.mic.as_str() {
+        "none" => return Ok(Voice::None),
+        "default" => None,
+        file if file.to_lowercase().ends_with(".wav") => {
+            let wav = Wav::open(clock.clone(), Path::new(file))?;
+            return Ok(Voice::Source(Box::new(wav)));
+        }
+        name => Some(name),
+    };
+    match Microphone::open(clock.clone(), name, arguments.mic_rate) {
+        Ok(microphone) => Ok(Voice::Source(Box::new(microphone))),
+        // The work goes on without a voice, but not unnoticed.
+        Err(SourceError::Unavailable(why) | SourceError::Lost(why)) => Ok(Voice::Missing(why)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Watches signals, keys and notices until the session should end; says why, and whether data was lost.
+fn watch(recorder: &Recorder, signals: &Signals, keys: Option<&Keys>, seconds: Option<f64>) -> (EndReason, bool) {
+    let mut is_lossy = false;
+    let mut looks = 0u32;
+    loop {
+        let status = recorder.status();
+        if looks % 4 == 0 {
+            show_status(&status_line(&status));
+        }
+        looks = looks.wrapping_add(1);
+        let is_over = seconds.is_some_and(|seconds| status.elapsed_nanos as f64 >= seconds * 1e9);
+        if signals.stop.load(Ordering::SeqCst) || is_over {
+            return (EndReason::Stopped, is_lossy);
+        }
+        let pressed = keys.map(Keys::pressed).unwrap_or_default();
+        if signals.pause.swap(false, Ordering::SeqCst) || pressed.contains(&b'p') {
+            if recorder.pause() {
+                say("paused: nothing is recorded");
+            } else if recorder.resume() {
+                say("recording again");
+            }
+        }
+        if signals.mark.swap(false, Ordering::SeqCst) || pressed.contains(&b'm') {
+            recorder.mark("");
+            say(&format!("marked {}", clock_text(recorder.status().elapsed_nanos)));
+        }
+        while let Ok(notice) = recorder.notices.try_recv() {
+            match notice {
+                Notice::Warning(warning) => {
+                    say(&format!("warning: {warning}"));
+                    is_lossy |= !warning.contains("the narration file is over");
+                }
+                Notice::MustStop(why) => {
+                    say(&format!("stopping: {why}"));
+                    let is_full = why.contains("MiB are free");
+                    return (if is_full { EndReason::DiskFull } else { EndReason::SourcesLost }, true);
+                }
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn status_line(status: &Status) -> String {
+    let state = match status.state {
+        State::Paused => "paused   ",
+        _ => "recording",
+    };
+    let tracks = status.tracks.iter().map(|track| {
+        let mark = match track.life {
+            Life::Alive => "ok",
+            Life::Lost => "NO LIFE",
+            Life::Unknown => "–",
+        };
+        let drops = if track.drops > 0 { format!(" ({} lost)", track.drops) } else { String::new() };
+        format!("{} {mark}{drops}", track.track)
+    });
+    let tracks = tracks.collect::<Vec<_>>().join("  ");
+    format!("{state} {}  {}  {tracks}", clock_text(status.elapsed_nanos), size_text(status.bytes))
+}
+
+/// Switches that signals set.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    pause: Arc<AtomicBool>,
+    mark: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn register() -> Result<Self> {
+        let signals = Self { stop: Arc::default(), pause: Arc::default(), mark: Arc::default() };
+        let all = [
+            (SIGINT, &signals.stop),
+            (SIGTERM, &signals.stop),
+            (SIGHUP, &signals.stop),
+            (SIGUSR1, &signals.pause),
+            (SIGUSR2, &signals.mark),
+        ];
+        for (signal, switch) in all {
+            signal_hook::flag::register(signal, switch.clone()).context("signals cannot be handled")?;
+        }
+        Ok(signals)
+    }
+}
