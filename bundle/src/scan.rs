@@ -368,7 +368,7 @@ impl Facts {
                     }
                     ENDING_NAME => self.ending = Some(serde_json::from_str(json).map_err(Error::json(name))?),
                     RECOVERY_NAME => {
-                        self.recovery = Some(serde_json::from_str(json).map_err(Error::json(name))?)
+                        self.recovery = Some(serde_json::from_str(json).map_err(Error::json(name))?);
                     }
                     SEAL_NAME => self.seal = Some(serde_json::from_str(json).map_err(Error::json(name))?),
                     _ => {}

@@ -129,7 +129,8 @@ pub fn seal(live: &Path) -> Result<(PathBuf, Rewritten)> {
 #[must_use]
 pub fn sealed_path(path: &Path) -> PathBuf {
     let name = path.to_string_lossy();
-    name.strip_suffix(LIVE_SUFFIX).map_or_else(|| path.to_owned(), |stem| PathBuf::from(format!("{stem}.mcap")))
+    name.strip_suffix(LIVE_SUFFIX)
+        .map_or_else(|| path.to_owned(), |stem| PathBuf::from(format!("{stem}.mcap")))
 }
 
 /// Removes a session's file and all that belongs to it.
@@ -141,7 +142,8 @@ pub fn delete(path: &Path) -> Result<()> {
         let why = "it is being recorded: stop the recording first".into();
         return Err(Error::Malformed { what: "session", offset: 0, why });
     }
-    std::fs::remove_file(path).map_err(|source| Error::Io { doing: format!("deleting {}", path.display()), source })?;
+    std::fs::remove_file(path)
+        .map_err(|source| Error::Io { doing: format!("deleting {}", path.display()), source })?;
     for beside in [file::digest_path(path), file::with_suffix(path, TEMPORARY_SUFFIX)] {
         match std::fs::remove_file(&beside) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

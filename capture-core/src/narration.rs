@@ -1,7 +1,7 @@
 //! Turns runs of samples into narration blocks and clock pairs. Pure: reads no clock, does no I/O.
 //!
-//! A block's time comes from the sample count and the least delayed of the recent runs, never from the stamp of one
-//! run: a late callback does not move the voice. Samples lost before they reached us leave a hole in the positions.
+//! A block's time comes from the sample count and the recent runs together, never from the stamp of one run: a late
+//! callback does not move the voice. Samples lost before they reached us leave a hole in the positions.
 
 use std::collections::VecDeque;
 
@@ -39,11 +39,24 @@ impl NarrationBlocks {
     #[must_use]
     pub fn new(rate_hz: u32) -> Self {
         let block = Block { rate_hz, position: 0, samples: Vec::new() };
-        Self { rate_hz, block, recent: VecDeque::new(), newest_block_nanos: 0, next_pair_position: 0, peak: None }
+        Self {
+            rate_hz,
+            block,
+            recent: VecDeque::new(),
+            newest_block_nanos: 0,
+            next_pair_position: 0,
+            peak: None,
+        }
     }
 
     /// Takes a run of samples; `recorded_at_nanos` is the device's word for when the first was recorded.
-    pub fn push(&mut self, position: u64, samples: &[i16], recorded_at_nanos: u64, out: &mut impl FnMut(Out)) {
+    pub fn push(
+        &mut self,
+        position: u64,
+        samples: &[i16],
+        recorded_at_nanos: u64,
+        out: &mut impl FnMut(Out),
+    ) {
         self.fit(position, recorded_at_nanos);
         if position >= self.next_pair_position {
             self.next_pair_position = position + u64::from(self.rate_hz);
@@ -107,8 +120,15 @@ impl NarrationBlocks {
     }
 
     fn time_of(&self, position: u64) -> u64 {
-        let offset = self.recent.iter().map(|(_, offset)| *offset).min().unwrap_or_default();
-        (self.nominal_nanos(position) as i64 + offset).max(0) as u64
+        let mut offsets: Vec<i64> = self.recent.iter().map(|(_, offset)| *offset).collect();
+        if offsets.is_empty() {
+            return self.nominal_nanos(position);
+        }
+        // Late callbacks make an offset too large, a wrong word about latency too small: the lower quartile is
+        // touched by neither as long as they are few.
+        let quartile = offsets.len() / 4;
+        let (_, offset, _) = offsets.select_nth_unstable(quartile);
+        (self.nominal_nanos(position) as i64 + *offset).max(0) as u64
     }
 }
 

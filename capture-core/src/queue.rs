@@ -61,9 +61,18 @@ impl TrackState {
 #[derive(Default)]
 struct Inner {
     queues: BTreeMap<Track, (VecDeque<Waiting>, TrackState)>,
-    /// The last pause: its start, and its end if it is over.
-    pause: Option<(u64, Option<u64>)>,
+    /// The pauses of the last seconds, by start and end; only the last may have no end.
+    pauses: Vec<(u64, Option<u64>)>,
     is_urgent: bool,
+}
+
+impl Inner {
+    fn is_in_pause(&self, nanos: u64, guard_nanos: u64) -> bool {
+        let covers = |(start, end): &(u64, Option<u64>)| {
+            nanos + guard_nanos >= *start && end.is_none_or(|end| nanos < end + guard_nanos)
+        };
+        self.pauses.iter().any(covers)
+    }
 }
 
 /// The queues of a session. Clones are the same queues.
@@ -94,8 +103,9 @@ impl Queues {
     pub fn send(&self, channel: Channel, nanos: u64, data: Vec<u8>) -> bool {
         let track = channel.track;
         let mut inner = self.lock();
-        let is_gated = !matches!(track, Track::Markers | Track::Clock | Track::Health | Track::Geometry);
-        if is_gated && inner.pause.is_some_and(|(start, end)| nanos >= start && end.is_none_or(|end| nanos < end)) {
+        // The voice is cut by its feed, sample by sample; the others say nothing about what the expert does.
+        let is_gated = matches!(track, Track::Screen(_) | Track::Pointer | Track::Keys | Track::Windows);
+        if is_gated && inner.is_in_pause(nanos, 0) {
             return false;
         }
         let (queue, state) = inner.queues.entry(track).or_default();
@@ -104,7 +114,8 @@ impl Queues {
             return false;
         }
         // Within a track time never goes back; clock pairs keep theirs, which come from several sources.
-        let nanos = if track == Track::Clock { nanos } else { nanos.max(state.newest_nanos.unwrap_or_default()) };
+        let nanos =
+            if track == Track::Clock { nanos } else { nanos.max(state.newest_nanos.unwrap_or_default()) };
         state.newest_nanos = Some(nanos);
         state.alive_nanos = state.alive_nanos.max(nanos);
         state.messages += 1;
@@ -144,13 +155,16 @@ impl Queues {
 
     /// From `nanos` on nothing is accepted.
     pub fn pause(&self, nanos: u64) {
-        self.lock().pause = Some((nanos, None));
+        let mut inner = self.lock();
+        // Nothing is under way for as long as this.
+        inner.pauses.retain(|(_, end)| end.is_some_and(|end| end + 10_000_000_000 > nanos));
+        inner.pauses.push((nanos, None));
     }
 
     /// From `nanos` on everything is accepted again.
     pub fn resume(&self, nanos: u64) {
         let mut inner = self.lock();
-        if let Some((_, end)) = &mut inner.pause {
+        if let Some((_, end)) = inner.pauses.last_mut() {
             *end = Some(nanos);
         }
         for (_, state) in inner.queues.values_mut() {
@@ -161,7 +175,13 @@ impl Queues {
     /// Whether the session is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.lock().pause.is_some_and(|(_, end)| end.is_none())
+        self.lock().pauses.last().is_some_and(|(_, end)| end.is_none())
+    }
+
+    /// Whether a sample of that time was taken during a pause, or within `guard_nanos` of one.
+    #[must_use]
+    pub fn is_in_pause(&self, nanos: u64, guard_nanos: u64) -> bool {
+        self.lock().is_in_pause(nanos, guard_nanos)
     }
 
     /// Waits until `timeout` is over, or a queue fills up, or someone calls [`Self::wake`].

@@ -52,7 +52,9 @@ pub fn transition(state: State, event: Event) -> Option<State> {
         (State::Recording, Event::Pause) => Some(State::Paused),
         (State::Starting | State::Recording | State::Paused, Event::Stop) => Some(State::Stopping),
         (State::Stopping, Event::Ended) => Some(State::Ended),
-        (State::Starting | State::Recording | State::Paused | State::Stopping, Event::Fail) => Some(State::Failed),
+        (State::Starting | State::Recording | State::Paused | State::Stopping, Event::Fail) => {
+            Some(State::Failed)
+        }
         _ => None,
     }
 }

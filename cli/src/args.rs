@@ -7,14 +7,19 @@ use praxis_bundle::manifest::Outcome;
 
 /// Record how a problem is solved: screen, pointer, keys, windows and voice in one file.
 #[derive(Debug, Parser)]
-#[command(name = "praxis", version, propagate_version = true, after_help = "\
+#[command(
+    name = "praxis",
+    version,
+    propagate_version = true,
+    after_help = "\
 Examples:
   praxis doctor                         see whether this machine can be recorded
   praxis record --title 'Fit a model'   record until Ctrl-C
   praxis list                           what has been recorded
   praxis frame FILE --at 12.5 -o x.png  the screen at 12.5 seconds
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 finished but data was lost")]
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 finished but data was lost"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -64,7 +69,9 @@ Passwords that are typed while recording are recorded.")]
     #[command(after_help = "Example:\n  praxis delete FILE")]
     Delete(File),
     /// Print shell completions
-    #[command(after_help = "Example:\n  praxis completions bash > ~/.local/share/bash-completion/completions/praxis")]
+    #[command(
+        after_help = "Example:\n  praxis completions bash > ~/.local/share/bash-completion/completions/praxis"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -201,5 +208,9 @@ pub(crate) struct Narration {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 12.5".to_owned())?;
-    if seconds.is_finite() && (0.0..=1e8).contains(&seconds) { Ok(seconds) } else { Err("0 to 100,000,000".into()) }
+    if seconds.is_finite() && (0.0..=1e8).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("0 to 100,000,000".into())
+    }
 }

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 
 /// The reader of our output has seen enough (`praxis events … | head`).
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    let kinds =
+        error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
     kinds.into_iter().any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }

@@ -27,7 +27,8 @@ impl Keys {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut keys = vec![0; 64];
-        let is_ready = poll(&mut [PollFd::new(&stdin(), PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0);
+        let is_ready =
+            poll(&mut [PollFd::new(&stdin(), PollFlags::IN)], Some(&now)).is_ok_and(|count| count > 0);
         let count = if is_ready { rustix::io::read(stdin(), &mut keys).unwrap_or(0) } else { 0 };
         keys.truncate(count);
         keys

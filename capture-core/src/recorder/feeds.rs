@@ -14,6 +14,9 @@ use crate::sources::{
     AudioEvent, AudioSource, InputEvent, InputSource, SourceError, Stop, WindowEvent, WindowSource,
 };
 
+/// A sound server may be wrong about its latency by as much: samples so close to a pause are left out with it.
+const PAUSE_GUARD_NANOS: u64 = 100_000_000;
+
 /// Loudest sample since it was last taken, in dBFS.
 pub(super) type Peak = Arc<Mutex<Option<f32>>>;
 
@@ -37,7 +40,8 @@ pub(super) fn start(
     start(Box::new(move |context, stop| {
         if let Err(error) = screen.run(stop) {
             let is_screen = |track: &Track| matches!(track, Track::Screen(_));
-            let tracks: Vec<_> = context.queues.states().into_iter().map(|(track, _)| track).filter(is_screen).collect();
+            let tracks: Vec<_> =
+                context.queues.states().into_iter().map(|(track, _)| track).filter(is_screen).collect();
             context.lose(&tracks, GapReason::SourceLost, &error.to_string());
         }
     }));
@@ -58,7 +62,9 @@ pub(super) fn start(
             let ended = feed_voice(context, stop, source, &peak);
             match ended {
                 Ok(()) if stop.is_stopped() => {}
-                Ok(()) => context.lose(&[Track::Narration], GapReason::SourceEnded, "the narration file is over"),
+                Ok(()) => {
+                    context.lose(&[Track::Narration], GapReason::SourceEnded, "the narration file is over");
+                }
                 Err(error) => context.lose(&[Track::Narration], GapReason::SourceLost, &error.to_string()),
             }
         })),
@@ -97,7 +103,11 @@ fn feed_input(
 }
 
 /// The window that is active when a pause ends is said again then, since it may have changed meanwhile.
-fn feed_windows(context: &Context, stop: &Stop, mut source: Box<dyn WindowSource>) -> Result<(), SourceError> {
+fn feed_windows(
+    context: &Context,
+    stop: &Stop,
+    mut source: Box<dyn WindowSource>,
+) -> Result<(), SourceError> {
     let queues = &context.queues;
     let unsaid: Mutex<Option<WindowsMessage>> = Mutex::new(None);
     let say = |nanos, message: WindowsMessage| {
@@ -139,7 +149,7 @@ fn feed_voice(
         };
     };
     let mut next_position = None;
-    let mut was_paused = false;
+    let nanos_per_sample = 1e9 / f64::from(source.rate_hz());
     let ended = source.run(
         &mut |AudioEvent::Samples { position, samples, recorded_at_nanos }| {
             queues.alive(Track::Narration, context.clock.now_nanos());
@@ -147,11 +157,14 @@ fn feed_voice(
                 queues.count_drops(Track::Narration, position - next);
             }
             next_position = Some(position + samples.len() as u64);
-            // A block ends where a pause begins, so that none reaches into it.
-            let is_paused = queues.is_paused();
-            if is_paused != was_paused {
+            // A run that touches a pause is left out whole; what is left out leaves a hole in the positions.
+            let last_nanos = recorded_at_nanos + (samples.len() as f64 * nanos_per_sample) as u64;
+            if [recorded_at_nanos, last_nanos]
+                .iter()
+                .any(|nanos| queues.is_in_pause(*nanos, PAUSE_GUARD_NANOS))
+            {
                 blocks.flush(&mut send);
-                was_paused = is_paused;
+                return;
             }
             blocks.push(position, samples, recorded_at_nanos, &mut send);
             if let (Some(level), Ok(mut peak)) = (blocks.take_peak_dbfs(), peak.lock()) {

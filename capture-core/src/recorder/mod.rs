@@ -57,7 +57,9 @@ pub enum RecordError {
         folder: String,
     },
     /// The writer failed while recording. Everything flushed before is in the file.
-    #[error("the recording stopped because its file could not be written; what was recorded is kept in {path}")]
+    #[error(
+        "the recording stopped because its file could not be written; what was recorded is kept in {path}"
+    )]
     Writer {
         /// The live file.
         path: String,
@@ -100,10 +102,12 @@ pub enum Voice {
 /// What the person should know at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Something was lost or is in danger.
+    /// Worth knowing; nothing that was there to record is lost.
     Warning(String),
-    /// The session must end now; [`Recorder::stop`] has to be called.
-    MustStop(String),
+    /// A track is not recorded from now on, or may not be.
+    Lost(String),
+    /// The session must end now: [`Recorder::stop`] has to be called with this reason.
+    MustStop(EndReason, String),
 }
 
 /// How things are.
@@ -137,7 +141,9 @@ impl Context {
         let names: Vec<_> = tracks.iter().map(|track| track.name()).collect();
         tracing::warn!(tracks = names.join(", "), why, "a source is lost");
         // The receiver may be gone; the gap in the file says it, too.
-        let _ = self.notices.send(Notice::Warning(format!("{}: {why}; the recording goes on without", names.join(", "))));
+        let sentence = format!("{}: {why}; the recording goes on without", names.join(", "));
+        let is_loss = reason == GapReason::SourceLost;
+        let _ = self.notices.send(if is_loss { Notice::Lost(sentence) } else { Notice::Warning(sentence) });
     }
 
     fn gap(&self, track: Track, reason: GapReason, why: &str) {
@@ -176,9 +182,13 @@ impl Recorder {
         let mut recorded: Vec<Track> =
             geometry.displays.iter().filter(|d| d.is_recorded).map(|d| Track::Screen(d.number)).collect();
         if let (true, DisplayChoice::One(chosen)) = (recorded.is_empty(), &plan.displays) {
-            let there: Vec<_> = geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
+            let there: Vec<_> =
+                geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
             let there = there.join(", ");
-            return Err(SourceError::Unavailable(format!("there is no display {chosen:?}; there are: {there}")).into());
+            return Err(SourceError::Unavailable(format!(
+                "there is no display {chosen:?}; there are: {there}"
+            ))
+            .into());
         }
         recorded.extend([Track::Pointer, Track::Keys, Track::Windows]);
         if !matches!(plan.voice, Voice::None) {
@@ -194,8 +204,11 @@ impl Recorder {
         }
         let missed_damage = Arc::new(AtomicU64::new(0));
         let peak = Arc::new(Mutex::new(None));
-        let tracks: Vec<Track> =
-            recorded.iter().copied().chain([Track::Markers, Track::Geometry, Track::Clock, Track::Health]).collect();
+        let tracks: Vec<Track> = recorded
+            .iter()
+            .copied()
+            .chain([Track::Markers, Track::Geometry, Track::Clock, Track::Health])
+            .collect();
         let file = writer::create(&plan.folder, &path, &manifest, &tracks)?;
 
         let shared_geometry = Arc::new(RwLock::new(geometry.clone()));
@@ -216,7 +229,16 @@ impl Recorder {
         let stop = Stop::default();
         let writer = Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
             .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
-        let sources = feeds::start(&context, &stop, screen, plan.input, plan.windows, plan.voice, shared_geometry, peak);
+        let sources = feeds::start(
+            &context,
+            &stop,
+            screen,
+            plan.input,
+            plan.windows,
+            plan.voice,
+            shared_geometry,
+            peak,
+        );
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
         Ok(Self { context, state, stop, sources, writer, recorded, notices: received, path, session_id })
     }
@@ -268,14 +290,24 @@ impl Recorder {
     pub fn status(&self) -> Status {
         let now = self.context.clock.now_nanos();
         let tracks = writer::health_of(&self.context.queues, &self.recorded, now);
-        Status { state: self.state(), elapsed_nanos: now, bytes: self.writer.bytes.load(Ordering::Relaxed), tracks }
+        Status {
+            state: self.state(),
+            elapsed_nanos: now,
+            bytes: self.writer.bytes.load(Ordering::Relaxed),
+            tracks,
+        }
     }
 
     /// Ends the session: sources end, what they still hold is written, the live file is completed and synced.
     ///
     /// # Errors
     /// `Writer` if the file could not be completed; what was flushed is in it.
-    pub fn stop(mut self, reason: EndReason, outcome: Option<Outcome>, note: Option<String>) -> Result<PathBuf, RecordError> {
+    pub fn stop(
+        mut self,
+        reason: EndReason,
+        outcome: Option<Outcome>,
+        note: Option<String>,
+    ) -> Result<PathBuf, RecordError> {
         self.go(Event::Stop);
         let session_time_nanos = self.context.clock.now_nanos();
         self.stop.stop();
@@ -288,7 +320,9 @@ impl Recorder {
         let ended = self.writer.end(ending);
         self.go(if ended.is_ok() { Event::Ended } else { Event::Fail });
         let path = self.path.clone();
-        ended.map(|()| path).map_err(|source| RecordError::Writer { path: self.path.display().to_string(), source })
+        ended
+            .map(|()| path)
+            .map_err(|source| RecordError::Writer { path: self.path.display().to_string(), source })
     }
 
     fn state(&self) -> State {
@@ -307,7 +341,8 @@ impl Recorder {
 
 fn manifest(clock: &SessionClock, plan: &Plan, geometry: &GeometryMessage) -> Manifest {
     let (keyboard, pointer): (Keyboard, PointerSettings) = plan.input.settings();
-    let mut backends: Vec<Backend> = vec![plan.screen.backend(), plan.input.backend(), plan.windows.backend()];
+    let mut backends: Vec<Backend> =
+        vec![plan.screen.backend(), plan.input.backend(), plan.windows.backend()];
     let (mut microphone, mut narration_rate_hz) = (None, None);
     if let Voice::Source(source) = &plan.voice {
         backends.push(source.backend());
@@ -329,7 +364,12 @@ fn manifest(clock: &SessionClock, plan: &Plan, geometry: &GeometryMessage) -> Ma
         task: None,
         expert: None,
         consent_version: None,
-        capture: CaptureSettings { max_fps: plan.max_fps, microphone, narration_rate_hz, lossy: "never".into() },
+        capture: CaptureSettings {
+            max_fps: plan.max_fps,
+            microphone,
+            narration_rate_hz,
+            lossy: "never".into(),
+        },
         backends,
     }
 }

@@ -47,7 +47,10 @@ impl DisplayChoice {
 ///
 /// # Errors
 /// `Lost`, or `Unavailable` if the chosen display does not exist or is too large.
-pub fn geometry_of(source: &mut dyn ScreenSource, choice: &DisplayChoice) -> Result<GeometryMessage, SourceError> {
+pub fn geometry_of(
+    source: &mut dyn ScreenSource,
+    choice: &DisplayChoice,
+) -> Result<GeometryMessage, SourceError> {
     let mut geometry = source.geometry()?;
     for display in &mut geometry.displays {
         display.is_recorded = choice.includes(display.number, &display.name);
@@ -201,7 +204,12 @@ impl ScreenFeed {
             let pixels = self.source.pixels();
             let (x, y) = ((area.x_px - lane.rect.x_px) as u32, (area.y_px - lane.rect.y_px) as u32);
             let num_changed = lane.encoder.update(x, y, area.width_px, area.height_px, pixels);
-            if is_full && num_changed > 0 && !lane.needs_key && damage.is_empty() && !self.source.is_damaged()? {
+            if is_full
+                && num_changed > 0
+                && !lane.needs_key
+                && damage.is_empty()
+                && !self.source.is_damaged()?
+            {
                 self.missed_damage.fetch_add(1, Ordering::Relaxed);
             }
             let times =
@@ -256,7 +264,8 @@ impl ScreenFeed {
                     continue;
                 }
             };
-            let lane = Lane { number, rect, encoder, needs_key: true, bytes_since_key: 0, last_key_nanos: now };
+            let lane =
+                Lane { number, rect, encoder, needs_key: true, bytes_since_key: 0, last_key_nanos: now };
             match position {
                 Some(at) => self.lanes[at] = lane,
                 None => {

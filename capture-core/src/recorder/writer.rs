@@ -11,6 +11,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
+use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::{ClockMessage, HealthMessage, Life, TrackHealth};
 use praxis_bundle::{Ending, Error, LiveWriter, Manifest, Track, file};
 
@@ -40,8 +41,7 @@ pub(super) fn create(
     let failed = |doing: String| move |source: std::io::Error| RecordError::Folder { doing, source };
     let cannot = || failed(format!("cannot write into {}", folder.display()));
     std::fs::create_dir_all(folder).map_err(cannot())?;
-    let handle =
-        OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(cannot())?;
+    let handle = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(cannot())?;
     let made = || -> Result<LiveFile, RecordError> {
         let free = free_bytes(&handle).map_err(cannot())?;
         // Enough for the reserve and a first minute.
@@ -137,7 +137,10 @@ impl Work {
         let result = self.work(is_ending);
         if let Err(error) = &result {
             tracing::error!(%error, "the bundle cannot be written");
-            let _ = self.context.notices.send(Notice::MustStop(format!("the recording cannot be written: {error}")));
+            let _ = self.context.notices.send(Notice::MustStop(
+                EndReason::DiskFull,
+                format!("the recording cannot be written: {error}"),
+            ));
         }
         result.map(|()| self.live)
     }
@@ -197,7 +200,7 @@ impl Work {
                 Life::Lost if !was_lost => {
                     self.lost.push(track);
                     let warning = format!("{track} has shown no life for 3 seconds: it may not be recorded");
-                    let _ = notices.send(Notice::Warning(warning));
+                    let _ = notices.send(Notice::Lost(warning));
                 }
                 Life::Alive if was_lost => {
                     self.lost.retain(|lost| *lost != track);
@@ -208,12 +211,14 @@ impl Work {
         }
         let has_sources = tracks.iter().any(|health| health.life != Life::Unknown) || queues.is_paused();
         if !has_sources {
-            let _ = notices.send(Notice::MustStop("no source is left to record".into()));
+            let _ =
+                notices.send(Notice::MustStop(EndReason::SourcesLost, "no source is left to record".into()));
         }
         if free < RESERVE_BYTES && !self.is_full {
             self.is_full = true;
-            let why = format!("only {} MiB are free on the disk: the recording ends before it is full", free >> 20);
-            let _ = notices.send(Notice::MustStop(why));
+            let why =
+                format!("only {} MiB are free on the disk: the recording ends before it is full", free >> 20);
+            let _ = notices.send(Notice::MustStop(EndReason::DiskFull, why));
         }
         let message = HealthMessage {
             tracks,

@@ -6,7 +6,6 @@
 
 pub mod audio;
 pub mod native;
-
 pub mod x11;
 
 use std::sync::Arc;
@@ -87,6 +86,9 @@ pub trait ScreenSource: Send {
 
     /// Whether damage was announced, up to the moment of the last [`Self::grab`], that was not taken yet. A grab
     /// for which this is false shows every change up to its moment inside the damage taken before it.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone.
     fn is_damaged(&mut self) -> Result<bool, SourceError>;
 
     /// One snapshot, taken by the display server in one piece: BGRX, 4 bytes per pixel, top row first, no padding

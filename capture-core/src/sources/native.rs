@@ -56,7 +56,7 @@ mod tests {
             let found = refuse_wayland(variable).err().map(|error| error.to_string());
             match says {
                 Some(says) => {
-                    assert!(found.as_deref().is_some_and(|f| f.contains(says)), "{set:?}: {found:?}")
+                    assert!(found.as_deref().is_some_and(|f| f.contains(says)), "{set:?}: {found:?}");
                 }
                 None => assert_eq!(found, None),
             }

@@ -144,7 +144,9 @@ fn disk(folder: &std::path::Path) -> Outcome {
     };
     match try_write() {
         Ok(free) => Ok(format!("{} free in {}", super::size_text(free), folder.display())),
-        Err(error) => Err(format!("cannot write into {} ({error}): choose another with --out", folder.display())),
+        Err(error) => {
+            Err(format!("cannot write into {} ({error}): choose another with --out", folder.display()))
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use praxis_bundle::Profile;
 use praxis_bundle::file::{self, LIVE_SUFFIX};
 use praxis_bundle::rewrite::Rewritten;
-use praxis_bundle::Profile;
 use praxis_capture_core::library::{self, Entry, SessionState};
 use serde_json::json;
 
@@ -70,7 +70,10 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
         let stem = name.strip_suffix(LIVE_SUFFIX).or_else(|| name.strip_suffix(".mcap")).unwrap_or(&name);
         format!("{stem}.recovered.mcap").into()
     });
-    anyhow::ensure!(target != arguments.file, "recovery does not write over its source: give another file with -o");
+    anyhow::ensure!(
+        target != arguments.file,
+        "recovery does not write over its source: give another file with -o"
+    );
     let rewritten = file::write_finished(&arguments.file, &target, Profile::Recover)
         .with_context(|| format!("{} cannot be recovered", arguments.file.display()))?;
     println!("{}", target.display());
@@ -78,9 +81,13 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
 }
 
 pub(crate) fn seal(path: &Path) -> Result<Done> {
-    anyhow::ensure!(!library::is_held(path), "{} is being recorded: stop the recording first", path.display());
-    let (sealed, rewritten) =
-        library::seal(path).with_context(|| format!("{} cannot be sealed; it is left as it is", path.display()))?;
+    anyhow::ensure!(
+        !library::is_held(path),
+        "{} is being recorded: stop the recording first",
+        path.display()
+    );
+    let (sealed, rewritten) = library::seal(path)
+        .with_context(|| format!("{} cannot be sealed; it is left as it is", path.display()))?;
     println!("{}", sealed.display());
     Ok(report(&rewritten))
 }
@@ -91,7 +98,10 @@ fn report(rewritten: &Rewritten) -> Done {
     for damage in &recovery.damages {
         let until = damage.before_nanos.map_or("the end".into(), clock_text);
         let from = clock_text(damage.after_nanos);
-        eprintln!("lost between {from} and {until}: bytes {} to {}: {}", damage.start_byte, damage.end_byte, damage.why);
+        eprintln!(
+            "lost between {from} and {until}: bytes {} to {}: {}",
+            damage.start_byte, damage.end_byte, damage.why
+        );
     }
     if recovery.lost_pictures > 0 {
         eprintln!("{} pictures were left out: the ones they build on are lost", recovery.lost_pictures);

@@ -26,9 +26,7 @@ pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
 }
 
 fn info_json(info: &Info, sha256: &str) -> Value {
-    let track = |(track, facts): (&Track, &praxis_bundle::info::TrackInfo)| {
-        json!({"name": track.name(), "messages": facts.messages, "bytes": facts.bytes, "drops": facts.drops})
-    };
+    let track = |(track, facts): (&Track, &praxis_bundle::info::TrackInfo)| json!({"name": track.name(), "messages": facts.messages, "bytes": facts.bytes, "drops": facts.drops});
     let gap = |gap: &Gap| {
         json!({
             "track": gap.track, "start": gap.start_nanos, "end": gap.end_nanos,
@@ -67,7 +65,13 @@ fn print_info(info: &Info) {
     println!("system    {}", info.manifest.system.name);
     println!("\n{:<12} {:>9} {:>10} {:>6}", "track", "messages", "payload", "drops");
     for (track, facts) in &info.tracks {
-        println!("{:<12} {:>9} {:>10} {:>6}", track.name(), facts.messages, size_text(facts.bytes), facts.drops);
+        println!(
+            "{:<12} {:>9} {:>10} {:>6}",
+            track.name(),
+            facts.messages,
+            size_text(facts.bytes),
+            facts.drops
+        );
     }
     for gap in &info.gaps {
         let track = gap.track.as_deref().unwrap_or("all tracks");
@@ -86,7 +90,8 @@ fn print_info(info: &Info) {
 pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
     let report = file::check_file(&arguments.file)?;
     if arguments.json {
-        let json = json!({"ok": report.is_sound(), "messages": report.num_messages, "findings": report.findings});
+        let json =
+            json!({"ok": report.is_sound(), "messages": report.num_messages, "findings": report.findings});
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else if report.is_sound() {
         println!("sound: {} messages, every byte accounted for", report.num_messages);
@@ -108,7 +113,11 @@ pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
     let mut writer = encoder.write_header().with_context(failed)?;
     writer.write_image_data(&rgb).with_context(failed)?;
     writer.finish().with_context(failed)?;
-    eprintln!("screen/{} as it was from {:.3} s on", arguments.display, picture.times.capture_end as f64 / 1e9);
+    eprintln!(
+        "screen/{} as it was from {:.3} s on",
+        arguments.display,
+        picture.times.capture_end as f64 / 1e9
+    );
     let track = Track::Screen(arguments.display).name();
     let covers = |gap: &&Gap| {
         gap.track.as_ref().is_none_or(|gap| *gap == track)
@@ -124,7 +133,8 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
     let wanted: Option<Vec<Track>> = match arguments.track.is_empty() {
         true => None,
         false => {
-            let track = |name: &String| Track::from_name(name).with_context(|| format!("there is no track {name:?}"));
+            let track =
+                |name: &String| Track::from_name(name).with_context(|| format!("there is no track {name:?}"));
             Some(arguments.track.iter().map(track).collect::<Result<_>>()?)
         }
     };
@@ -185,7 +195,8 @@ pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
         }
         let block = voice::decode(data)?;
         let due = samples_at(nanos);
-        let follows = next_position == Some(block.position) && due.abs_diff(written) < samples_at(RESYNC_NANOS);
+        let follows =
+            next_position == Some(block.position) && due.abs_diff(written) < samples_at(RESYNC_NANOS);
         let mut samples = &block.samples[..];
         let mut write = || -> Result<(), hound::Error> {
             if !follows {

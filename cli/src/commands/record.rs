@@ -69,7 +69,9 @@ fn seal_or_keep(live: &Path, is_lossy: &mut bool) -> std::path::PathBuf {
         Err(error) => {
             *is_lossy = true;
             let why = anyhow::Error::new(error);
-            say(&format!("not sealed ({why:#}); the recording is kept: run praxis seal on it when there is room"));
+            say(&format!(
+                "not sealed ({why:#}); the recording is kept: run praxis seal on it when there is room"
+            ));
             live.to_owned()
         }
     }
@@ -105,7 +107,12 @@ fn open_voice(arguments: &Record, clock: &SessionClock) -> Result<Voice> {
 }
 
 /// Watches signals, keys and notices until the session should end; says why, and whether data was lost.
-fn watch(recorder: &Recorder, signals: &Signals, keys: Option<&Keys>, seconds: Option<f64>) -> (EndReason, bool) {
+fn watch(
+    recorder: &Recorder,
+    signals: &Signals,
+    keys: Option<&Keys>,
+    seconds: Option<f64>,
+) -> (EndReason, bool) {
     let mut is_lossy = false;
     let mut looks = 0u32;
     loop {
@@ -132,14 +139,14 @@ fn watch(recorder: &Recorder, signals: &Signals, keys: Option<&Keys>, seconds: O
         }
         while let Ok(notice) = recorder.notices.try_recv() {
             match notice {
-                Notice::Warning(warning) => {
-                    say(&format!("warning: {warning}"));
-                    is_lossy |= !warning.contains("the narration file is over");
+                Notice::Warning(warning) => say(&format!("warning: {warning}")),
+                Notice::Lost(loss) => {
+                    say(&format!("warning: {loss}"));
+                    is_lossy = true;
                 }
-                Notice::MustStop(why) => {
+                Notice::MustStop(reason, why) => {
                     say(&format!("stopping: {why}"));
-                    let is_full = why.contains("MiB are free");
-                    return (if is_full { EndReason::DiskFull } else { EndReason::SourcesLost }, true);
+                    return (reason, true);
                 }
             }
         }

@@ -66,7 +66,9 @@ impl Microphone {
                 Err(error) => drop(to_us.send(FromStream::Failed(error))),
             }
         });
-        let silent = || SourceError::Unavailable("the microphone gives no samples: check that it is plugged in and not muted, or record with --mic none".into());
+        let silent = || {
+            SourceError::Unavailable("the microphone gives no samples: check that it is plugged in and not muted, or record with --mic none".into())
+        };
         let (mut opened, mut first) = (None, None);
         while first.is_none() {
             match runs.recv_timeout(FIRST_SAMPLES).map_err(|_| silent())? {
@@ -83,7 +85,11 @@ impl Microphone {
 /// Names of the microphones there are.
 #[must_use]
 pub fn microphones() -> Vec<String> {
-    hosts().iter().flat_map(|(_, host)| host.input_devices().into_iter().flatten()).map(|device| name_of(&device)).collect()
+    hosts()
+        .iter()
+        .flat_map(|(_, host)| host.input_devices().into_iter().flatten())
+        .map(|device| name_of(&device))
+        .collect()
 }
 
 fn name_of(device: &cpal::Device) -> String {
@@ -93,8 +99,7 @@ fn name_of(device: &cpal::Device) -> String {
 /// The hosts that can be reached, the preferred one first.
 fn hosts() -> Vec<(&'static str, cpal::Host)> {
     let ids = cpal::available_hosts().into_iter();
-    let mut hosts: Vec<_> =
-        ids.filter_map(|id| Some((id.name(), cpal::host_from_id(id).ok()?))).collect();
+    let mut hosts: Vec<_> = ids.filter_map(|id| Some((id.name(), cpal::host_from_id(id).ok()?))).collect();
     hosts.sort_by_key(|(name, _)| !name.eq_ignore_ascii_case("pulseaudio"));
     // With a sound server its devices are all there is; raw ones behind it are busy.
     if hosts.first().is_some_and(|(_, host)| host.default_input_device().is_some()) {
@@ -107,9 +112,10 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
     for (host_name, host) in hosts() {
         let found = match name {
             None => host.default_input_device(),
-            Some(name) => {
-                host.input_devices().ok().and_then(|mut devices| devices.find(|device| name_of(device) == name))
-            }
+            Some(name) => host
+                .input_devices()
+                .ok()
+                .and_then(|mut devices| devices.find(|device| name_of(device) == name)),
         };
         if let Some(device) = found {
             return Ok((host_name, device));
@@ -131,10 +137,13 @@ fn start(
 ) -> Result<cpal::Stream, SourceError> {
     let (host, device) = find(name)?;
     let unusable = |error: cpal::Error| {
-        SourceError::Unavailable(format!("the microphone cannot be opened ({error}): is another program using it?"))
+        SourceError::Unavailable(format!(
+            "the microphone cannot be opened ({error}): is another program using it?"
+        ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.
-    let wanted = StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size: BufferSize::Fixed(rate_hz / 50) };
+    let wanted =
+        StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size: BufferSize::Fixed(rate_hz / 50) };
     let first = open(&device, &wanted, &clock, to_us);
     let (stream, config) = match first {
         Ok(stream) => (stream, wanted),
@@ -165,7 +174,8 @@ fn open(
         let latency = stamp.callback.duration_since(stamp.capture).as_nanos() as u64;
         let recorded_at_nanos = clock.now_nanos().saturating_sub(latency);
         let interleaved = data.as_slice::<i16>().unwrap_or_default();
-        let mono = |part: &[i16]| (part.iter().map(|sample| i32::from(*sample)).sum::<i32>() / channels) as i16;
+        let mono =
+            |part: &[i16]| (part.iter().map(|sample| i32::from(*sample)).sum::<i32>() / channels) as i16;
         let samples: Vec<i16> = interleaved.chunks_exact(channels as usize).map(mono).collect();
         let run = Run { position, samples, recorded_at_nanos };
         position += run.samples.len() as u64;
@@ -174,10 +184,11 @@ fn open(
     };
     let fail = move |error: cpal::Error| {
         if !matches!(error.kind(), ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied) {
-            let _ = errors.try_send(FromStream::Failed(SourceError::Lost(format!("the microphone is gone ({error})"))));
+            let _ = errors
+                .try_send(FromStream::Failed(SourceError::Lost(format!("the microphone is gone ({error})"))));
         }
     };
-    device.build_input_stream_raw(config.clone(), SampleFormat::I16, take, fail, Some(FIRST_SAMPLES))
+    device.build_input_stream_raw(*config, SampleFormat::I16, take, fail, Some(FIRST_SAMPLES))
 }
 
 impl AudioSource for Microphone {
@@ -215,7 +226,9 @@ impl AudioSource for Microphone {
                 Ok(FromStream::Opened { .. }) => {}
                 Ok(FromStream::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => silence += STOP_LOOK,
-                Err(RecvTimeoutError::Disconnected) => return Err(SourceError::Lost("the microphone is gone".into())),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(SourceError::Lost("the microphone is gone".into()));
+                }
             }
             if stop.is_stopped() {
                 break;

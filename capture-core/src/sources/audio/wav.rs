@@ -76,8 +76,9 @@ impl AudioSource for Wav {
         let time_of = |position: u64| start + position * 1_000_000_000 / rate_hz;
         let mut position = 0;
         while !stop.is_stopped() {
-            let samples =
-                self.next_run().map_err(|error| SourceError::Lost(format!("the WAV file broke off: {error}")))?;
+            let samples = self
+                .next_run()
+                .map_err(|error| SourceError::Lost(format!("the WAV file broke off: {error}")))?;
             if samples.is_empty() {
                 return Ok(());
             }

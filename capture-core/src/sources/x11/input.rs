@@ -11,13 +11,13 @@ use std::time::Duration;
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
 use praxis_bundle::messages::{ClockMessage, KeyKind, KeyMessage, PointerKind, PointerMessage};
 use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::Event;
 use x11rb::protocol::record::{self, ConnectionExt as _};
 use x11rb::protocol::screensaver::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{
     AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, EventMask,
     KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT, PropMode, Window, WindowClass,
 };
-use x11rb::protocol::Event;
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
@@ -27,9 +27,8 @@ use super::{X11Error, connect, next_event};
 use crate::clock::SessionClock;
 use crate::sources::{InputEvent, InputSource, SourceError, Stop};
 
-/// Category of a RECORD reply that carries events, and of the last one.
+/// Category of a RECORD reply that carries events.
 const FROM_SERVER: u8 = 0;
-const END_OF_DATA: u8 = 5;
 /// How often the clocks are paired.
 const PAIR_EVERY: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
@@ -94,7 +93,8 @@ impl Input {
         let keys = control.query_keymap()?.reply()?.keys;
         let held = (0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect();
         let server_time = Mutex::default();
-        let input = Self { clock, data, control, context, root, probe, has_idle_time, server_time, layouts, held };
+        let input =
+            Self { clock, data, control, context, root, probe, has_idle_time, server_time, layouts, held };
         input.pair_clocks()?;
         Ok(input)
     }
@@ -110,8 +110,10 @@ impl Input {
                 if let Ok(mut server_time) = self.server_time.lock() {
                     server_time.pair(notice.time, before, after);
                 }
-                let message =
-                    ClockMessage::XServer { server_millis: notice.time, uncertainty_nanos: (after - before) / 2 };
+                let message = ClockMessage::XServer {
+                    server_millis: notice.time,
+                    uncertainty_nanos: (after - before) / 2,
+                };
                 return Ok(Some(InputEvent::Clock(u64::midpoint(before, after), message)));
             }
         }
@@ -157,19 +159,17 @@ impl Input {
         Ok(())
     }
 
-    /// Reads events until the end of data.
+    /// Reads events until the recording is ended.
     fn record(
         &self,
         sink: &(dyn Fn(InputEvent) + Sync),
+        stop: &Stop,
         newest: &AtomicU64,
         held: &mut HashSet<u8>,
         keymap: &mut Keymap,
     ) -> Result<(), X11Error> {
         for reply in self.data.record_enable_context(self.context)? {
             let reply = reply?;
-            if reply.category == END_OF_DATA {
-                return Ok(());
-            }
             if reply.category != FROM_SERVER || reply.client_swapped {
                 continue;
             }
@@ -184,12 +184,18 @@ impl Input {
                 }
             }
         }
-        Err(X11Error("the X display is gone (the recording ended)".into()))
+        // The replies end when the recording was ended, which only we do.
+        if stop.is_stopped() { Ok(()) } else { Err(X11Error("the X server ended the recording".into())) }
     }
 }
 
 /// An X event as ours. Key, button and motion events share one layout.
-fn understand(event: &KeyPressEvent, nanos: u64, held: &mut HashSet<u8>, keymap: &mut Keymap) -> Option<InputEvent> {
+fn understand(
+    event: &KeyPressEvent,
+    nanos: u64,
+    held: &mut HashSet<u8>,
+    keymap: &mut Keymap,
+) -> Option<InputEvent> {
     let state = u16::from(event.state);
     let pointer = |kind, button, dx, dy| {
         let message = PointerMessage {
@@ -256,7 +262,7 @@ impl InputSource for Input {
         let this = &*self;
         let (recorded, controlled) = std::thread::scope(|scope| {
             let control = scope.spawn(|| this.control(sink, stop, &is_over, &newest));
-            let recorded = this.record(sink, &newest, &mut held, &mut keymap);
+            let recorded = this.record(sink, stop, &newest, &mut held, &mut keymap);
             is_over.store(true, Ordering::SeqCst);
             (recorded, control.join())
         });

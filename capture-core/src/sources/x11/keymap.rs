@@ -43,7 +43,8 @@ pub(super) struct Keymap {
 impl Keymap {
     /// Fetches the keymap of the display that DISPLAY names.
     pub(super) fn open() -> Result<Self, SourceError> {
-        let unavailable = |why: String| SourceError::Unavailable(format!("the keyboard cannot be read: {why}"));
+        let unavailable =
+            |why: String| SourceError::Unavailable(format!("the keyboard cannot be read: {why}"));
         let (connection, _) = XCBConnection::connect(None).map_err(|error| unavailable(error.to_string()))?;
         let context = xkb::Context::new(xkb::CONTEXT_NO_FLAGS);
         let (mut major, mut minor, mut event, mut error) = (0, 0, 0, 0);
@@ -77,8 +78,9 @@ impl Keymap {
                 &SelectEventsAux::new(),
             )
             .map_err(|error| unavailable(error.to_string()))?;
-        let state = fetch(&connection, &context).ok_or_else(|| unavailable("the server gives no keymap".into()))?;
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var_os(name));
+        let state =
+            fetch(&connection, &context).ok_or_else(|| unavailable("the server gives no keymap".into()))?;
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(std::env::var_os);
         let locale = locale.filter(|locale| locale.to_string_lossy().contains('.'));
         let table = [locale, Some("en_US.UTF-8".into())].into_iter().flatten().find_map(|locale| {
             xkb::compose::Table::new_from_locale(&context, &locale, xkb::compose::COMPILE_NO_FLAGS).ok()

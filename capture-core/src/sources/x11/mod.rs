@@ -94,7 +94,11 @@ fn atom(connection: &RustConnection, name: &str) -> Result<Atom, X11Error> {
 }
 
 /// A property of a window; `None` if the window is gone or has no such property.
-fn property(connection: &RustConnection, window: Window, name: Atom) -> Result<Option<GetPropertyReply>, X11Error> {
+fn property(
+    connection: &RustConnection,
+    window: Window,
+    name: Atom,
+) -> Result<Option<GetPropertyReply>, X11Error> {
     match connection.get_property(false, window, name, 0u32, 0, 1 << 16)?.reply() {
         Ok(reply) if reply.type_ == 0 => Ok(None),
         Ok(reply) => Ok(Some(reply)),

@@ -70,7 +70,10 @@ impl Screen {
         connection.xfixes_query_version(5, 0)?.reply()?;
         connection.damage_query_version(1, 1)?.reply()?;
         let has_randr = connection.extension_information(randr::X11_EXTENSION_NAME)?.is_some()
-            && connection.randr_query_version(1, 5)?.reply().is_ok_and(|v| (v.major_version, v.minor_version) >= (1, 5));
+            && connection
+                .randr_query_version(1, 5)?
+                .reply()
+                .is_ok_and(|v| (v.major_version, v.minor_version) >= (1, 5));
         if has_randr {
             let mask = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE;
             connection.randr_select_input(root, mask)?.check()?;
@@ -163,7 +166,14 @@ impl Screen {
             let (width_mm, height_mm) = (0, 0);
             let name = "screen".into();
             displays.push(Display {
-                number, name, rect: whole, width_mm, height_mm, scale, is_primary: true, is_recorded: true,
+                number,
+                name,
+                rect: whole,
+                width_mm,
+                height_mm,
+                scale,
+                is_primary: true,
+                is_recorded: true,
             });
         }
         displays.sort_by_key(|display| display.number);
@@ -181,8 +191,10 @@ impl Screen {
     /// Pixels per logical pixel by the `Xft.dpi` resource, which desktops set for scaling.
     fn scale(&self) -> Result<f64, X11Error> {
         let resources = property(&self.connection, self.root, AtomEnum::RESOURCE_MANAGER.into())?;
-        let resources = resources.map(|reply| String::from_utf8_lossy(&reply.value).into_owned()).unwrap_or_default();
-        let dpi = resources.lines().find_map(|line| line.strip_prefix("Xft.dpi:")?.trim().parse::<f64>().ok());
+        let resources =
+            resources.map(|reply| String::from_utf8_lossy(&reply.value).into_owned()).unwrap_or_default();
+        let dpi =
+            resources.lines().find_map(|line| line.strip_prefix("Xft.dpi:")?.trim().parse::<f64>().ok());
         Ok(dpi.filter(|dpi| *dpi > 0.0).map_or(1.0, |dpi| dpi / 96.0))
     }
 }
@@ -204,7 +216,8 @@ impl ScreenSource for Screen {
 
     fn wait(&mut self, timeout: Duration) -> Result<Wake, SourceError> {
         self.note_received()?;
-        if !self.is_damaged && !self.is_geometry_changed
+        if !self.is_damaged
+            && !self.is_geometry_changed
             && let Some(event) = next_event(&self.connection, timeout)?
         {
             self.note(&event);
@@ -220,14 +233,15 @@ impl ScreenSource for Screen {
     }
 
     fn take_damage(&mut self) -> Result<Vec<Rect>, SourceError> {
-        let take = || -> Result<_, X11Error> {
-            self.connection.damage_subtract(self.damage, x11rb::NONE, self.region)?;
-            Ok(self.connection.xfixes_fetch_region(self.region)?.reply()?)
+        let take = |this: &Self| -> Result<_, X11Error> {
+            this.connection.damage_subtract(this.damage, x11rb::NONE, this.region)?;
+            Ok(this.connection.xfixes_fetch_region(this.region)?.reply()?)
         };
-        let region = take()?;
-        // Notices up to the reply belong to what was just taken, or are sent again with the next change.
+        // A notice is sent once until the next subtraction. One that arrives from here on may be of later damage, so it
+        // counts; if it was not, the next look finds nothing.
         self.note_received()?;
         self.is_damaged = false;
+        let region = take(self)?;
         let rects = region.rectangles.iter().map(|rect| Rect {
             x_px: rect.x.into(),
             y_px: rect.y.into(),
@@ -251,7 +265,8 @@ impl ScreenSource for Screen {
         {
             let grab = || -> Result<_, X11Error> {
                 let format = ImageFormat::Z_PIXMAP.into();
-                let cookie = self.connection.shm_get_image(self.root, x, y, width, height, !0, format, *id, 0)?;
+                let cookie =
+                    self.connection.shm_get_image(self.root, x, y, width, height, !0, format, *id, 0)?;
                 Ok(cookie.reply()?)
             };
             grab()?;
@@ -259,7 +274,10 @@ impl ScreenSource for Screen {
             return Ok(());
         }
         let grab = || -> Result<_, X11Error> {
-            Ok(self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0)?.reply()?)
+            Ok(self
+                .connection
+                .get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0)?
+                .reply()?)
         };
         self.copied = grab()?.data;
         self.copied.truncate(bytes);

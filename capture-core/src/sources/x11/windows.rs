@@ -103,7 +103,8 @@ impl Windows {
         // Instance and class, each ended by a zero byte.
         let class = text(AtomEnum::WM_CLASS.into())?.unwrap_or_default();
         let class = class.split('\0').nth(1).unwrap_or_default().to_owned();
-        let pid = property(&self.connection, window, self.atoms.pid)?.and_then(|reply| reply.value32()?.next());
+        let pid =
+            property(&self.connection, window, self.atoms.pid)?.and_then(|reply| reply.value32()?.next());
         let border = u32::from(geometry.border_width) * 2;
         let rect = Rect {
             x_px: geometry.x.into(),
@@ -172,9 +173,12 @@ impl Windows {
 
     fn matters(&self, event: &Event) -> bool {
         match event {
-            Event::PropertyNotify(notice) if notice.window == self.root => notice.atom == self.atoms.active_window,
+            Event::PropertyNotify(notice) if notice.window == self.root => {
+                notice.atom == self.atoms.active_window
+            }
             Event::PropertyNotify(notice) => {
-                let names = [self.atoms.name, self.atoms.pid, AtomEnum::WM_NAME.into(), AtomEnum::WM_CLASS.into()];
+                let names =
+                    [self.atoms.name, self.atoms.pid, AtomEnum::WM_NAME.into(), AtomEnum::WM_CLASS.into()];
                 names.contains(&notice.atom)
             }
             Event::ConfigureNotify(_) | Event::DestroyNotify(_) | Event::ReparentNotify(_) => true,

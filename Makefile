@@ -1,0 +1,39 @@
+# What to run, for people and for the continuous integration. `make help` lists it.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup run demo build test ci torture fmt clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## Install what is missing on Debian or Ubuntu
+	@scripts/setup
+
+run: demo ## The same as demo, until the desktop app exists
+
+demo: setup build ## Record, seal and check a real session on a virtual desktop
+	@$(TARGET)/debug/demo
+
+build: setup ## Build everything
+	cargo build --workspace --locked
+
+test: build ## Format, lints, unit, contract and end-to-end tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+
+ci: test ## Tests, then 50 kills and two minutes of memory
+	$(TARGET)/debug/demo
+	$(TARGET)/debug/torture kills --rounds 50
+	$(TARGET)/debug/torture memory --minutes 2
+
+torture: build ## 1,000 kills and half an hour of memory
+	$(TARGET)/debug/torture kills --rounds 1000
+	$(TARGET)/debug/torture memory --minutes 30
+
+fmt: ## Format the code
+	cargo fmt --all
+
+clean: ## Remove everything that was built
+	cargo clean

@@ -1,0 +1,91 @@
+//! The demo: a real session on a virtual desktop, recorded, sealed, checked; prints what came out and what to run next.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
+use praxis_tests::praxis::{Recording, events, info, ok, path, program};
+use rustix::process::Signal;
+
+const TYPED: &str = "seq 1 20 | awk '{ s += $1 } END { print s / NR }'\n";
+const NOTE: &str = "The mean is 10.5, as expected. Now the plot.\n";
+const SPOKEN: &str = "I compute the mean of the first twenty numbers, and write down what I find.";
+
+fn main() -> Result<()> {
+    let folder = program()?.parent().context("no target folder")?.join("demo");
+    std::fs::create_dir_all(&folder)?;
+    println!("starting a virtual desktop with a window manager and a microphone …");
+    let mut desktop = VirtualDesktop::start(1920, 1080)?;
+    desktop.terminal(60, 60, &["sh"])?;
+    let recording =
+        Recording::start(&desktop, &folder, &["--title", "Mean of twenty numbers", "--outcome", "success"])?;
+    println!("recording real programs, driven by real events, for about 20 seconds …");
+    act(&mut desktop, &recording)?;
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    ensure!(
+        code == Some(0),
+        "praxis record ended with {code:?}: {}",
+        std::fs::read_to_string(folder.join("log"))?
+    );
+    let checked = ok(&["check", path(&bundle)])?;
+    report(&bundle, &checked)
+}
+
+fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
+    std::thread::scope(|scope| -> Result<()> {
+        let shared = &*desktop;
+        let speech = scope.spawn(move || shared.speak(SPOKEN));
+        shared.xdotool(&["type", "--delay", "60", TYPED])?;
+        speech.join().map_err(|_| anyhow::anyhow!("speaking failed"))?
+    })?;
+    recording.signal(Signal::USR2)?;
+    desktop.spawn("mousepad", &[])?;
+    wait_until("an editor", || {
+        Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("Mousepad"))
+    })?;
+    desktop.xdotool(&["getactivewindow", "windowmove", "900", "300"])?;
+    desktop.xdotool(&["type", "--delay", "60", NOTE])?;
+    // Drag the terminal by its title bar.
+    desktop.xdotool(&["mousemove", "300", "68", "mousedown", "1"])?;
+    for step in 1..=40 {
+        desktop.xdotool(&["mousemove", &(300 + step * 6).to_string(), &(68 + step * 8).to_string()])?;
+        let_pass(Duration::from_millis(25));
+    }
+    desktop.xdotool(&["mouseup", "1"])?;
+    desktop.xdotool(&["type", "--delay", "20", "ls -la /usr/bin | head -400\n"])?;
+    let_pass(Duration::from_secs(2));
+    for _ in 0..20 {
+        desktop.xdotool(&["click", "4"])?;
+        let_pass(Duration::from_millis(60));
+    }
+    let_pass(Duration::from_secs(1));
+    Ok(())
+}
+
+fn report(bundle: &std::path::Path, checked: &str) -> Result<()> {
+    let facts = info(bundle)?;
+    let number = |name: &str| facts[name].as_f64().unwrap_or_default();
+    let (seconds, megabytes) = (number("duration_nanos") / 1e9, number("bytes") / 1e6);
+    println!("\nbundle    {}", bundle.display());
+    println!("length    {seconds:.1} s");
+    println!(
+        "size      {megabytes:.2} MB, {:.1} MB per minute, narration included",
+        megabytes / seconds * 60.0
+    );
+    for track in facts["tracks"].as_array().context("no tracks")? {
+        let name = track["name"].as_str().unwrap_or_default();
+        println!("          {name:<10} {:>6} messages, {} drops", track["messages"], track["drops"]);
+    }
+    let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    let expected = format!("{TYPED}{NOTE}ls -la /usr/bin | head -400\n");
+    ensure!(typed == expected, "typed {expected:?}, recorded {typed:?}");
+    println!("keys      {} characters typed, every one recorded", typed.chars().count());
+    println!("check     {}", checked.trim());
+    let program = program()?;
+    let (praxis, file) = (program.display(), bundle.display());
+    println!("\nnext      {praxis} info {file}");
+    println!("          {praxis} frame {file} --at 10 -o frame.png");
+    println!("          {praxis} events {file} --track keys | head");
+    println!("          {praxis} narration {file} -o voice.wav");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The long tests: `torture kills --rounds N` and `torture memory --minutes N`. Prints figures; exit 1 on failure.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
+use praxis_tests::kills::{Random, round};
+use praxis_tests::painter::Painter;
+use praxis_tests::praxis::{Recording, ok, path};
+use rustix::process::Signal;
+
+/// Growth that would not be noise of the allocator: a leak of every picture's size shows as hundreds of MiB.
+const MAX_GROWTH_MIB_PER_MINUTE: f64 = 4.0;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["kills", "--rounds", count] => count.parse().context("--rounds N").and_then(kills),
+        ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
+        _ => Err(anyhow::anyhow!("usage: torture kills --rounds N | torture memory --minutes N")),
+    };
+    match result {
+        Ok(num_passed) => {
+            println!("torture: {num_passed} passed, 0 failed");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{error:#}\ntorture: 0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn kills(rounds: u32) -> Result<u32> {
+    let seed = boot_nanos();
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let mut desktop = VirtualDesktop::start(1280, 800)?;
+    desktop.terminal(20, 20, &["cat"])?;
+    let _painter = Painter::start(&desktop.display, 900, 400, 20)?;
+    let mut losses = Vec::new();
+    for n in 1..=rounds {
+        let done = round(&desktop, Duration::from_millis(random.below(4000)))?;
+        losses.push(done.loss_nanos / 1_000_000);
+        println!(
+            "kill {n} at {} ms: {} messages accepted, oldest lost {} ms before",
+            done.killed_nanos / 1_000_000,
+            done.num_accepted,
+            done.loss_nanos / 1_000_000
+        );
+    }
+    losses.sort_unstable();
+    let at = |percent: usize| losses.get((losses.len() * percent / 100).min(losses.len().saturating_sub(1)));
+    println!("loss in ms: median {:?}, 99th percentile {:?}, largest {:?}", at(50), at(99), losses.last());
+    Ok(rounds)
+}
+
+fn memory(minutes: u64) -> Result<u32> {
+    let mut desktop = VirtualDesktop::start(1920, 1080)?;
+    desktop.terminal(20, 20, &["sh", "-c", "while true; do date; sleep 0.2; done"])?;
+    let _painter = Painter::start(&desktop.display, 1200, 400, 10)?;
+    let folder = tempfile::tempdir()?;
+    let segments_before = segments()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--no-seal"])?;
+    let status = format!("/proc/{}/status", recording.child.id());
+    let mut samples = Vec::new();
+    for second in 0..minutes * 60 {
+        let_pass(Duration::from_secs(1));
+        let text = std::fs::read_to_string(&status).context("the recorder is gone")?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        samples.push((second as f64 / 60.0, kib / 1024.0));
+        if second % 15 == 14 {
+            // A steady load: the window is dragged, text is typed, something is said.
+            desktop.xdotool(&["getactivewindow", "windowmove", &(second % 200).to_string(), "60"])?;
+            desktop.speak("and so on")?;
+        }
+    }
+    // The first part fills queues and the allocator's pools.
+    let settled = &samples[samples.len() / 4..];
+    let slope = slope(settled);
+    let largest = samples.iter().map(|sample| sample.1).fold(0.0, f64::max);
+    let (bundle, code) = recording.stop(Signal::TERM)?;
+    println!(
+        "memory over {minutes} min at 1920×1080: largest {largest:.1} MiB, slope {slope:+.2} MiB per minute"
+    );
+    ensure!(code == Some(0), "exit code {code:?}");
+    ok(&["check", path(&bundle)])?;
+    if slope > MAX_GROWTH_MIB_PER_MINUTE {
+        bail!("memory grows by {slope:.2} MiB per minute");
+    }
+    ensure!(segments()? == segments_before, "shared memory is left behind");
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    ensure!(left.len() == 2, "left behind: {left:?}");
+    Ok(1)
+}
+
+/// System V shared memory segments on this machine.
+fn segments() -> Result<usize> {
+    Ok(std::fs::read_to_string("/proc/sysvipc/shm")?.lines().count())
+}
+
+/// Least-squares slope.
+fn slope(samples: &[(f64, f64)]) -> f64 {
+    let count = samples.len() as f64;
+    let (mean_x, mean_y) =
+        (samples.iter().map(|s| s.0).sum::<f64>() / count, samples.iter().map(|s| s.1).sum::<f64>() / count);
+    let covariance: f64 = samples.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    covariance / samples.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
+}

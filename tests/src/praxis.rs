@@ -1,0 +1,145 @@
+//! The real `praxis` program, run as a person runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::desktop::{VirtualDesktop, boot_nanos, wait_until};
+
+/// The program built beside the running test.
+///
+/// # Errors
+/// If it was not built.
+pub fn program() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folders = test.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join("praxis")).find(|path| path.is_file());
+    found.context("praxis is not built: run cargo build --workspace")
+}
+
+/// Runs `praxis` off any desktop and returns what it said.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(program()?).args(arguments).env_remove("DISPLAY").stdin(Stdio::null()).output()?)
+}
+
+/// Runs `praxis` and returns its output; fails if it does.
+///
+/// # Errors
+/// If it cannot be started or its exit code is not 0.
+pub fn ok(arguments: &[&str]) -> Result<String> {
+    let output = run(arguments)?;
+    let says = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "praxis {}: {} {says}", arguments.join(" "), output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The events of some tracks.
+///
+/// # Errors
+/// As [`ok`].
+pub fn events(file: &Path, tracks: &[&str]) -> Result<Vec<serde_json::Value>> {
+    let mut arguments = vec!["events", path(file)];
+    arguments.extend(tracks.iter().flat_map(|track| ["--track", track]));
+    ok(&arguments)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// `praxis info --json`.
+///
+/// # Errors
+/// As [`ok`].
+pub fn info(file: &Path) -> Result<serde_json::Value> {
+    Ok(serde_json::from_str(&ok(&["info", path(file), "--json"])?)?)
+}
+
+/// A path as an argument.
+#[must_use]
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// A recording that is going on.
+pub struct Recording {
+    /// The process.
+    pub child: Child,
+    /// Where it writes.
+    pub folder: PathBuf,
+    /// Its live file.
+    pub live: PathBuf,
+    /// Boot clock at session time zero.
+    pub epoch_boot_nanos: u64,
+}
+
+impl Recording {
+    /// Starts `praxis record` and waits until manifest and first picture are in the file.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start(desktop: &VirtualDesktop, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        let mut command = desktop.command(program()?);
+        command.args(["record", "--out", path(folder)]).args(arguments);
+        let log = std::fs::File::create(folder.join("log"))?;
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
+        let mut live = None;
+        wait_until("a recording", || {
+            if let Some(status) = child.try_wait()? {
+                anyhow::bail!(
+                    "praxis record ended: {status}: {}",
+                    std::fs::read_to_string(folder.join("log"))?
+                );
+            }
+            live = live_file(folder);
+            let has_picture = |file: &PathBuf| praxis_bundle::file::picture_at(file, 0, u64::MAX).is_ok();
+            Ok(live.as_ref().is_some_and(has_picture))
+        })?;
+        let live = live.context("no live file")?;
+        let epoch_boot_nanos = praxis_bundle::file::info_of(&live)?.manifest.epoch_boottime_nanos;
+        Ok(Self { child, folder: folder.to_owned(), live, epoch_boot_nanos })
+    }
+
+    /// Session time now.
+    #[must_use]
+    pub fn now_nanos(&self) -> u64 {
+        boot_nanos() - self.epoch_boot_nanos
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id() as i32).context("no process")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Stops it with a signal; returns the bundle's path and the exit code.
+    ///
+    /// # Errors
+    /// If it prints no path.
+    pub fn stop(self, signal: Signal) -> Result<(PathBuf, Option<i32>)> {
+        self.signal(signal)?;
+        self.wait()
+    }
+
+    /// Waits for its end; returns the bundle's path and the exit code.
+    ///
+    /// # Errors
+    /// If it prints no path.
+    pub fn wait(self) -> Result<(PathBuf, Option<i32>)> {
+        let output = self.child.wait_with_output()?;
+        let printed = String::from_utf8(output.stdout)?;
+        let last = printed.lines().last().context("praxis record printed no path")?;
+        Ok((last.into(), output.status.code()))
+    }
+}
+
+/// The live file in a folder.
+#[must_use]
+pub fn live_file(folder: &Path) -> Option<PathBuf> {
+    let mut paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.find(|path| path.to_string_lossy().ends_with(".live.mcap"))
+}
