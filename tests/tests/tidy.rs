@@ -132,6 +132,11 @@ fn every_dependency_has_a_licence_that_deny_toml_allows() {
     }
 }
 
+/// The command that a line of help begins with; a line that goes on with the text before begins with none.
+fn command_of(line: &str) -> Option<&str> {
+    line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?.split_whitespace().next()
+}
+
 #[test]
 fn documents_link_to_files_that_exist_and_name_every_command() {
     for (name, text) in files(&[".md"]) {
@@ -146,7 +151,7 @@ fn documents_link_to_files_that_exist_and_name_every_command() {
     let help = praxis_tests::praxis::ok(&["help"]).unwrap();
     let commands =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    for command in commands.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()) {
+    for command in commands.filter_map(command_of) {
         assert!(
             command == "help" || readme.contains(&format!("praxis {command}")),
             "README.md lacks praxis {command}"

@@ -117,7 +117,7 @@ fn watch(
     let mut looks = 0u32;
     loop {
         let status = recorder.status();
-        if looks % 4 == 0 {
+        if looks.is_multiple_of(4) {
             show_status(&status_line(&status));
         }
         looks = looks.wrapping_add(1);
