@@ -12,7 +12,7 @@ const NOTE: &str = "The mean is 10.5, as expected. Now the plot.\n";
 const SPOKEN: &str = "I compute the mean of the first twenty numbers, and write down what I find.";
 
 fn main() -> Result<()> {
-    let folder = program()?.parent().context("no target folder")?.join("demo");
+    let folder = program()?.ancestors().nth(2).context("no target folder")?.join("demo");
     std::fs::create_dir_all(&folder)?;
     println!("starting a virtual desktop with a window manager and a microphone …");
     let mut desktop = VirtualDesktop::start(1920, 1080)?;
