@@ -35,7 +35,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
     std::thread::scope(|scope| -> Result<()> {
         let shared = &*desktop;
         let speech = scope.spawn(move || shared.speak(SPOKEN));
-        shared.xdotool(&["type", "--delay", "60", TYPED])?;
+        shared.xdotool(&["type", "--delay", "90", TYPED])?;
         speech.join().map_err(|_| anyhow::anyhow!("speaking failed"))?
     })?;
     recording.signal(Signal::USR2)?;
@@ -44,7 +44,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
         Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("Mousepad"))
     })?;
     desktop.xdotool(&["getactivewindow", "windowmove", "900", "300"])?;
-    desktop.xdotool(&["type", "--delay", "60", NOTE])?;
+    desktop.xdotool(&["type", "--delay", "90", NOTE])?;
     // Drag the terminal by its title bar.
     desktop.xdotool(&["mousemove", "300", "68", "mousedown", "1"])?;
     for step in 1..=40 {
@@ -54,6 +54,8 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
     desktop.xdotool(&["mouseup", "1"])?;
     desktop.xdotool(&["type", "--delay", "20", "ls -la /usr/bin | head -400\n"])?;
     let_pass(Duration::from_secs(2));
+    // Over the terminal, not its title bar: window managers roll a window up there.
+    desktop.xdotool(&["mousemove_relative", "0", "150"])?;
     for _ in 0..20 {
         desktop.xdotool(&["click", "4"])?;
         let_pass(Duration::from_millis(60));
