@@ -14,6 +14,8 @@ pub const MAX_SAMPLES: usize = 1 << 20;
 /// Samples per second that can be stored.
 pub const RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
+/// Shortest frame of a FLAC stream.
+const MIN_FRAME_SAMPLES: usize = 16;
 const VERSION: u8 = 1;
 const PCM: u8 = 0;
 const FLAC: u8 = 1;
@@ -37,11 +39,18 @@ pub fn encode_pcm(block: &Block) -> Vec<u8> {
     out
 }
 
-/// A block as one complete FLAC stream.
+/// A block as one complete FLAC stream; a block too short for a FLAC frame stays PCM.
 ///
 /// # Errors
 /// `Narration` if the encoder fails or its stream does not decode to the same samples.
 pub fn encode_flac(block: &Block) -> Result<Vec<u8>> {
+    let count = block.samples.len();
+    if count < MIN_FRAME_SAMPLES {
+        return Ok(encode_pcm(block));
+    }
+    // No frame may be shorter than that, nor may the last one that is left over.
+    let is_even = |size: &usize| !(1..MIN_FRAME_SAMPLES).contains(&(count % size));
+    let frame_samples = (2048..=4096).rev().find(is_even).unwrap_or(4096);
     let failed = |error: &dyn std::fmt::Debug| Error::Narration(format!("{error:?}"));
     let mut config = flacenc::config::Encoder::default();
     // Speech gains under one per cent from the default's search of the quantised predictor's order.
@@ -49,7 +58,7 @@ pub fn encode_flac(block: &Block) -> Result<Vec<u8>> {
     let config = config.into_verified().map_err(|(_, error)| failed(&error))?;
     let samples: Vec<i32> = block.samples.iter().map(|sample| i32::from(*sample)).collect();
     let source = flacenc::source::MemSource::from_samples(&samples, 1, 16, block.rate_hz as usize);
-    let stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
+    let stream = flacenc::encode_with_fixed_block_size(&config, source, frame_samples)
         .map_err(|error| failed(&error))?;
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|error| failed(&error))?;
@@ -143,6 +152,15 @@ mod tests {
             let _ = decode(&flac);
             flac.truncate(at);
             prop_assert!(decode(&flac).is_err());
+        }
+    }
+
+    #[test]
+    fn blocks_of_any_length_become_flac_even_those_that_leave_a_few_samples_over() {
+        for count in (1..70).chain(2040..2070).chain(4090..4120).chain(8190..8215) {
+            let samples = (0..count).map(|n| (n * 91 % 3001) as i16).collect();
+            let block = Block { rate_hz: 48_000, position: 7, samples };
+            assert_eq!(decode(&encode_flac(&block).unwrap()).unwrap(), block, "{count} samples");
         }
     }
 
