@@ -14,6 +14,8 @@ pub const MAX_SAMPLES: usize = 1 << 20;
 /// Samples per second that can be stored.
 pub const RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
+/// The encoder takes no higher rate.
+const MAX_FLAC_RATE_HZ: u32 = 96_000;
 /// Shortest frame of a FLAC stream.
 const MIN_FRAME_SAMPLES: usize = 16;
 const VERSION: u8 = 1;
@@ -39,13 +41,13 @@ pub fn encode_pcm(block: &Block) -> Vec<u8> {
     out
 }
 
-/// A block as one complete FLAC stream; a block too short for a FLAC frame stays PCM.
+/// A block as one complete FLAC stream; one too short for a FLAC frame, or above 96 kHz, stays PCM.
 ///
 /// # Errors
 /// `Narration` if the encoder fails or its stream does not decode to the same samples.
 pub fn encode_flac(block: &Block) -> Result<Vec<u8>> {
     let count = block.samples.len();
-    if count < MIN_FRAME_SAMPLES {
+    if count < MIN_FRAME_SAMPLES || block.rate_hz > MAX_FLAC_RATE_HZ {
         return Ok(encode_pcm(block));
     }
     // No frame may be shorter than that, nor may the last one that is left over.
@@ -161,6 +163,14 @@ mod tests {
             let samples = (0..count).map(|n| (n * 91 % 3001) as i16).collect();
             let block = Block { rate_hz: 48_000, position: 7, samples };
             assert_eq!(decode(&encode_flac(&block).unwrap()).unwrap(), block, "{count} samples");
+        }
+    }
+
+    #[test]
+    fn every_rate_that_can_be_recorded_can_be_sealed() {
+        for rate_hz in [8_000, 44_100, 96_000, 96_001, 192_000] {
+            let block = Block { rate_hz, position: 0, samples: vec![5; 1000] };
+            assert_eq!(decode(&encode_flac(&block).unwrap()).unwrap(), block, "{rate_hz} Hz");
         }
     }
 
