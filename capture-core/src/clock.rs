@@ -68,24 +68,21 @@ impl Time for FakeTime {
     }
 }
 
+/// The machine's clocks, as sources hold them.
+pub type SharedTime = Arc<dyn Time>;
+
 /// The clock of one session. Clones show the same time.
 #[derive(Clone)]
 pub struct SessionClock {
-    time: Arc<dyn Time>,
+    time: SharedTime,
     epoch_boot_nanos: u64,
     epoch_wall_nanos: u64,
 }
 
 impl SessionClock {
-    /// Starts a session now, on the machine's clocks.
+    /// Starts a session now.
     #[must_use]
-    pub fn start() -> Self {
-        Self::start_on(Arc::new(SystemTime))
-    }
-
-    /// Starts a session now, on the given clocks.
-    #[must_use]
-    pub fn start_on(time: Arc<dyn Time>) -> Self {
+    pub fn start(time: SharedTime) -> Self {
         let (epoch_boot_nanos, epoch_wall_nanos) = (time.boot_nanos(), time.wall_nanos());
         Self { time, epoch_boot_nanos, epoch_wall_nanos }
     }
@@ -94,6 +91,12 @@ impl SessionClock {
     #[must_use]
     pub fn now_nanos(&self) -> u64 {
         self.time.boot_nanos().saturating_sub(self.epoch_boot_nanos)
+    }
+
+    /// Session time of a moment of the boot clock; `None` for one before the session epoch.
+    #[must_use]
+    pub fn at(&self, boot_nanos: u64) -> Option<u64> {
+        boot_nanos.checked_sub(self.epoch_boot_nanos)
     }
 
     /// Boot clock at the session epoch.

@@ -182,6 +182,20 @@ impl VirtualDesktop {
         Ok(())
     }
 
+    /// Gives the display another size, as a person does in the display settings.
+    ///
+    /// # Errors
+    /// If xrandr fails.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let (mode, w, h) = (format!("{width}x{height}"), width.to_string(), height.to_string());
+        let timings = ["--newmode", &mode, "0", &w, "0", "0", "0", &h, "0", "0", "0"];
+        let steps = [&timings[..], &["--addmode", "screen", &mode], &["--output", "screen", "--mode", &mode]];
+        for step in steps {
+            ensure!(self.command("xrandr").args(step).status()?.success(), "xrandr {}", step.join(" "));
+        }
+        Ok(())
+    }
+
     /// Kills the X server, as a crash does.
     pub fn kill_display(&mut self) {
         end(&mut self.children[0], Signal::KILL);
@@ -202,6 +216,28 @@ fn end(child: &mut Child, signal: Signal) {
         let _ = kill_process_group(group, signal);
     }
     let _ = child.wait();
+}
+
+/// Runs a test of the running test program again as a program of a virtual desktop: for sources that find their server by
+/// the environment.
+///
+/// # Errors
+/// If the test fails there.
+pub fn inside_desktop(test: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    const INSIDE: &str = "PRAXIS_TEST_INSIDE_DESKTOP";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let desktop = VirtualDesktop::start(320, 240)?;
+    let mut again = desktop.command(std::env::current_exe()?);
+    let output = again.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// The boot clock, which is the session clock of every recorder on this machine.

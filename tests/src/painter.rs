@@ -1,4 +1,5 @@
-//! A moving picture that shows its own counter: each frame is painted by one request, so a torn or mixed frame shows.
+//! What the tests paint: rectangles of one colour, and a moving picture that shows its own counter. Each of its frames is
+//! painted by one request, so a torn or mixed frame shows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use praxis_bundle::messages::Rect;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt, CreateGCAux, CreateWindowAux, ImageFormat, WindowClass};
+use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
 use crate::desktop::let_pass;
@@ -17,6 +20,42 @@ pub const EDGE: u32 = 256;
 /// Edge of one bit's block.
 const BLOCK: u32 = 16;
 const BITS: u32 = 16;
+
+/// Paints rectangles on a display, on top of everything else.
+pub struct Brush {
+    connection: RustConnection,
+    root: u32,
+}
+
+impl Brush {
+    /// Connects to a display.
+    ///
+    /// # Errors
+    /// If it cannot be reached.
+    pub fn new(display: &str) -> Result<Self> {
+        let (connection, screen) = x11rb::connect(Some(display))?;
+        let root = connection.setup().roots.get(screen).context("no screen")?.root;
+        Ok(Self { connection, root })
+    }
+
+    /// Fills a rectangle with a colour (B, G, R); returns when it is on the screen.
+    ///
+    /// # Errors
+    /// If the display is gone.
+    pub fn paint(&self, rect: Rect, [blue, green, red]: [u8; 3]) -> Result<()> {
+        let window = self.connection.generate_id()?;
+        let colour = u32::from_be_bytes([0, red, green, blue]);
+        let attributes = CreateWindowAux::new().override_redirect(1).background_pixel(colour);
+        let (x, y, width, height) =
+            (rect.x_px as i16, rect.y_px as i16, rect.width_px as u16, rect.height_px as u16);
+        let class = WindowClass::INPUT_OUTPUT;
+        self.connection
+            .create_window(24, window, self.root, x, y, width, height, 0, class, 0, &attributes)?
+            .check()?;
+        self.connection.map_window(window)?;
+        Ok(self.connection.sync()?)
+    }
+}
 
 /// A window that is painted over and over.
 pub struct Painter {

@@ -1,10 +1,12 @@
 //! The source threads: samples in, messages out.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
 
 use praxis_bundle::Track;
-use praxis_bundle::messages::{GapReason, GeometryMessage, WindowsMessage};
+use praxis_bundle::messages::{GapReason, GeometryMessage, Rect, WindowsMessage};
 use praxis_bundle::narration::encode_pcm;
 
 use super::screen::ScreenFeed;
@@ -17,19 +19,99 @@ use crate::sources::{
 /// A sound server may be wrong about its latency by as much: samples so close to a pause are left out with it.
 const PAUSE_GUARD_NANOS: u64 = 100_000_000;
 
+/// Longest to wait for the input source before the session begins without its word.
+const READY_WITHIN: Duration = Duration::from_secs(3);
+
 /// Loudest sample since it was last taken, in dBFS.
 pub(super) type Peak = Arc<Mutex<Option<f32>>>;
 
-/// Starts one thread per source. Each ends soon after `stop`, or when its source fails, which it turns into a gap.
-#[expect(clippy::too_many_arguments, reason = "one call, and every argument is one of the session's parts")]
+/// The input source, running before the session begins, so that no key or click after the session epoch is missed.
+pub(super) struct EarlyInput {
+    link: Arc<OnceLock<Option<InputLink>>>,
+    thread: JoinHandle<()>,
+}
+
+/// Where input goes once the session has begun.
+pub(super) struct InputLink {
+    pub(super) context: Context,
+    pub(super) geometry: Arc<RwLock<GeometryMessage>>,
+}
+
+impl EarlyInput {
+    /// Starts the source and waits until it sees all input. A source that fails does so in the session, as a gap.
+    pub(super) fn start(mut source: Box<dyn InputSource>, stop: &Stop) -> Self {
+        let (ready, is_ready) = sync_channel(1);
+        let link: Arc<OnceLock<Option<InputLink>>> = Arc::default();
+        let (its_link, stop) = (link.clone(), stop.clone());
+        let thread = spawn(move || {
+            let sink = |event: InputEvent| match (event, its_link.get()) {
+                (InputEvent::Alive, None) => drop(ready.try_send(())),
+                (InputEvent::Clock(..), None) => {}
+                // Keys and pointer wait for the session: what happened after its epoch belongs to it.
+                (event, None) => {
+                    if let Some(link) = its_link.wait() {
+                        link.take(event);
+                    }
+                }
+                (event, Some(Some(link))) => link.take(event),
+                (_, Some(None)) => {}
+            };
+            let ended = source.run(&sink, &stop);
+            drop(ready);
+            if let (Err(error), Some(link)) = (ended, its_link.wait()) {
+                let tracks = [Track::Pointer, Track::Keys];
+                link.context.lose(&tracks, GapReason::SourceLost, &error.to_string());
+            }
+        });
+        let _ = is_ready.recv_timeout(READY_WITHIN);
+        Self { link, thread }
+    }
+
+    /// Begins the session for it, or lets go of what it holds if there will be none.
+    pub(super) fn connect(self, link: Option<InputLink>) -> JoinHandle<()> {
+        // Nobody else sets it.
+        let _ = self.link.set(link);
+        self.thread
+    }
+}
+
+impl InputLink {
+    fn take(&self, event: InputEvent) {
+        let Context { clock, queues, .. } = &self.context;
+        match event {
+            InputEvent::Pointer(at, mut message) => {
+                let Some(nanos) = clock.at(at) else { return };
+                message.display = self.geometry.read().ok().and_then(|geometry| {
+                    let mut recorded = geometry.displays.iter().filter(|display| display.is_recorded);
+                    let is_inside = |rect: Rect| rect.contains(message.x_px, message.y_px);
+                    recorded.find(|display| is_inside(display.rect)).map(|display| display.number)
+                });
+                queues.send_json(Track::Pointer, nanos, &message);
+            }
+            InputEvent::Key(at, message) => {
+                let Some(nanos) = clock.at(at) else { return };
+                queues.send_json(Track::Keys, nanos, &message);
+            }
+            InputEvent::Clock(at, message) => {
+                let Some(nanos) = clock.at(at) else { return };
+                queues.send_json(Track::Clock, nanos, &message);
+            }
+            InputEvent::Alive => {
+                let now = clock.now_nanos();
+                queues.alive(Track::Pointer, now);
+                queues.alive(Track::Keys, now);
+            }
+        }
+    }
+}
+
+/// Starts one thread for each other source. Each ends soon after `stop`, or when its source fails, which it turns into a gap.
 pub(super) fn start(
     context: &Context,
     stop: &Stop,
     mut screen: ScreenFeed,
-    input: Box<dyn InputSource>,
     windows: Box<dyn WindowSource>,
     voice: Voice,
-    geometry: Arc<RwLock<GeometryMessage>>,
     peak: Peak,
 ) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::new();
@@ -43,11 +125,6 @@ pub(super) fn start(
             let tracks: Vec<_> =
                 context.queues.states().into_iter().map(|(track, _)| track).filter(is_screen).collect();
             context.lose(&tracks, GapReason::SourceLost, &error.to_string());
-        }
-    }));
-    start(Box::new(move |context, stop| {
-        if let Err(error) = feed_input(context, stop, input, &geometry) {
-            context.lose(&[Track::Pointer, Track::Keys], GapReason::SourceLost, &error.to_string());
         }
     }));
     start(Box::new(move |context, stop| {
@@ -72,36 +149,6 @@ pub(super) fn start(
     threads
 }
 
-fn feed_input(
-    context: &Context,
-    stop: &Stop,
-    mut source: Box<dyn InputSource>,
-    geometry: &RwLock<GeometryMessage>,
-) -> Result<(), SourceError> {
-    let queues = &context.queues;
-    let sink = |event| match event {
-        InputEvent::Pointer(nanos, mut message) => {
-            message.display = geometry.read().ok().and_then(|geometry| {
-                let mut recorded = geometry.displays.iter().filter(|display| display.is_recorded);
-                recorded.find(|display| display.rect.contains(message.x_px, message.y_px)).map(|d| d.number)
-            });
-            queues.send_json(Track::Pointer, nanos, &message);
-        }
-        InputEvent::Key(nanos, message) => {
-            queues.send_json(Track::Keys, nanos, &message);
-        }
-        InputEvent::Clock(nanos, message) => {
-            queues.send_json(Track::Clock, nanos, &message);
-        }
-        InputEvent::Alive => {
-            let now = context.clock.now_nanos();
-            queues.alive(Track::Pointer, now);
-            queues.alive(Track::Keys, now);
-        }
-    };
-    source.run(&sink, stop)
-}
-
 /// The window that is active when a pause ends is said again then, since it may have changed meanwhile.
 fn feed_windows(
     context: &Context,
@@ -117,7 +164,9 @@ fn feed_windows(
         }
     };
     let sink = |event| match event {
-        WindowEvent::Active(nanos, active) => say(nanos, WindowsMessage { active }),
+        WindowEvent::Active(at, active) => {
+            say(context.clock.at(at).unwrap_or_default(), WindowsMessage { active });
+        }
         WindowEvent::Alive => {
             let now = context.clock.now_nanos();
             queues.alive(Track::Windows, now);
@@ -153,6 +202,15 @@ fn feed_voice(
     let ended = source.run(
         &mut |AudioEvent::Samples { position, samples, recorded_at_nanos }| {
             queues.alive(Track::Narration, context.clock.now_nanos());
+            // A microphone is open before the session begins: what it heard before the epoch is left out.
+            let early_nanos = context.clock.epoch_boot_nanos().saturating_sub(recorded_at_nanos);
+            let early = ((early_nanos as f64 / nanos_per_sample).ceil() as usize).min(samples.len());
+            let (position, samples) = (position + early as u64, &samples[early..]);
+            let recorded_at_nanos = recorded_at_nanos + (early as f64 * nanos_per_sample) as u64;
+            let recorded_at_nanos = context.clock.at(recorded_at_nanos).unwrap_or_default();
+            if samples.is_empty() {
+                return;
+            }
             if let Some(next) = next_position.filter(|next| position > *next) {
                 queues.count_drops(Track::Narration, position - next);
             }

@@ -23,10 +23,11 @@ use praxis_bundle::messages::{GapReason, GeometryMessage, MarkersMessage, TrackH
 use praxis_bundle::{Track, file};
 use uuid::Uuid;
 
-use crate::clock::SessionClock;
+use crate::clock::{SessionClock, SharedTime};
 use crate::queue::Queues;
 use crate::session::{Event, State, transition};
 use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
+use feeds::{EarlyInput, InputLink};
 use screen::ScreenFeed;
 use writer::Writer;
 
@@ -173,45 +174,30 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts recording: when this returns, manifest and first pictures are on disk.
+    /// Starts recording: when this returns, manifest and first pictures are on disk. The session epoch is the moment
+    /// from which on all input is seen.
     ///
     /// # Errors
     /// `Folder` or `DiskFull` if the file cannot be made, `Source` if the screen cannot be captured.
-    pub fn start(clock: SessionClock, mut plan: Plan) -> Result<Self, RecordError> {
+    pub fn start(time: SharedTime, mut plan: Plan) -> Result<Self, RecordError> {
         let geometry = geometry_of(&mut *plan.screen, &plan.displays)?;
-        let mut recorded: Vec<Track> =
-            geometry.displays.iter().filter(|d| d.is_recorded).map(|d| Track::Screen(d.number)).collect();
-        if let (true, DisplayChoice::One(chosen)) = (recorded.is_empty(), &plan.displays) {
-            let there: Vec<_> =
-                geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
-            let there = there.join(", ");
-            return Err(SourceError::Unavailable(format!(
-                "there is no display {chosen:?}; there are: {there}"
-            ))
-            .into());
-        }
-        recorded.extend([Track::Pointer, Track::Keys, Track::Windows]);
-        if !matches!(plan.voice, Voice::None) {
-            recorded.push(Track::Narration);
-        }
-        let manifest = manifest(&clock, &plan, &geometry);
+        let recorded = recorded_tracks(&geometry, &plan)?;
+        let mut manifest = manifest(&plan, &geometry);
         let session_id = manifest.session_id;
         let path = plan.folder.join(format!("{session_id}{}", file::LIVE_SUFFIX));
+
+        let stop = Stop::default();
+        let input = EarlyInput::start(plan.input, &stop);
+        let clock = SessionClock::start(time);
+        manifest.epoch_wall_nanos = clock.epoch_wall_nanos();
+        manifest.epoch_boottime_nanos = clock.epoch_boot_nanos();
         let (notices, received) = channel();
         let context = Context { clock: clock.clone(), queues: Queues::default(), notices };
         for track in &recorded {
             context.queues.open(*track, clock.now_nanos());
         }
+        let shared_geometry = Arc::new(RwLock::new(geometry));
         let missed_damage = Arc::new(AtomicU64::new(0));
-        let peak = Arc::new(Mutex::new(None));
-        let tracks: Vec<Track> = recorded
-            .iter()
-            .copied()
-            .chain([Track::Markers, Track::Geometry, Track::Clock, Track::Health])
-            .collect();
-        let file = writer::create(&plan.folder, &path, &manifest, &tracks)?;
-
-        let shared_geometry = Arc::new(RwLock::new(geometry.clone()));
         let mut screen = ScreenFeed::new(
             plan.screen,
             context.clone(),
@@ -220,25 +206,29 @@ impl Recorder {
             shared_geometry.clone(),
             missed_damage.clone(),
         );
-        if let Err(error) = screen.start() {
-            drop(file);
-            // Nothing was recorded yet: no empty session is left behind.
-            let _ = std::fs::remove_file(&path);
-            return Err(error.into());
-        }
-        let stop = Stop::default();
+        let tracks =
+            [&recorded[..], &[Track::Markers, Track::Geometry, Track::Clock, Track::Health]].concat();
+        let link = InputLink { context: context.clone(), geometry: shared_geometry };
+        let input = input.connect(Some(link));
+        let opened = writer::create(&plan.folder, &path, &manifest, &tracks).and_then(|file| {
+            // Nothing was recorded yet if the screen fails: no empty session is left behind.
+            screen.start().inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+            Ok(file)
+        });
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => {
+                stop.stop();
+                // It has nothing left to say.
+                let _ = input.join();
+                return Err(error);
+            }
+        };
+        let peak = Arc::new(Mutex::new(None));
         let writer = Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
             .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
-        let sources = feeds::start(
-            &context,
-            &stop,
-            screen,
-            plan.input,
-            plan.windows,
-            plan.voice,
-            shared_geometry,
-            peak,
-        );
+        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, peak);
+        sources.push(input);
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
         Ok(Self { context, state, stop, sources, writer, recorded, notices: received, path, session_id })
     }
@@ -339,7 +329,25 @@ impl Recorder {
     }
 }
 
-fn manifest(clock: &SessionClock, plan: &Plan, geometry: &GeometryMessage) -> Manifest {
+/// The tracks that are fed from sources.
+fn recorded_tracks(geometry: &GeometryMessage, plan: &Plan) -> Result<Vec<Track>, RecordError> {
+    let mut recorded: Vec<Track> =
+        geometry.displays.iter().filter(|d| d.is_recorded).map(|d| Track::Screen(d.number)).collect();
+    if let (true, DisplayChoice::One(chosen)) = (recorded.is_empty(), &plan.displays) {
+        let there: Vec<_> = geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
+        let there = there.join(", ");
+        let why = format!("there is no display {chosen:?}; there are: {there}");
+        return Err(SourceError::Unavailable(why).into());
+    }
+    recorded.extend([Track::Pointer, Track::Keys, Track::Windows]);
+    if !matches!(plan.voice, Voice::None) {
+        recorded.push(Track::Narration);
+    }
+    Ok(recorded)
+}
+
+/// What the session is, but for its epoch.
+fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
     let (keyboard, pointer): (Keyboard, PointerSettings) = plan.input.settings();
     let mut backends: Vec<Backend> =
         vec![plan.screen.backend(), plan.input.backend(), plan.windows.backend()];
@@ -353,8 +361,8 @@ fn manifest(clock: &SessionClock, plan: &Plan, geometry: &GeometryMessage) -> Ma
         session_id: Uuid::now_v7(),
         bundle_id: Uuid::now_v7(),
         app_version: env!("CARGO_PKG_VERSION").into(),
-        epoch_wall_nanos: clock.epoch_wall_nanos(),
-        epoch_boottime_nanos: clock.epoch_boot_nanos(),
+        epoch_wall_nanos: 0,
+        epoch_boottime_nanos: 0,
         system: crate::system::describe(),
         displays: geometry.displays.clone(),
         keyboard,

@@ -1,11 +1,12 @@
 //! What produces one track's samples on this machine: four traits, one folder per backend below.
 //!
-//! Sources know nothing of bundles, queues or pauses: they hand samples, stamped with session time, to a sink and
+//! Sources know nothing of bundles, sessions or pauses: they hand samples, stamped with the boot clock, to a sink and
 //! return when told to stop. Everything that backends share (pacing, pictures to messages, gaps, life) lives in
 //! `recorder`. All `cfg` on the platform is in [`native`].
 
 pub mod audio;
 pub mod native;
+pub mod synthetic;
 pub mod x11;
 
 use std::sync::Arc;
@@ -108,16 +109,17 @@ pub trait ScreenSource: Send {
     fn ping(&mut self) -> Result<(), SourceError>;
 }
 
-/// What an [`InputSource`] hands over. Times are session times in nanoseconds, and per kind never decrease.
+/// What an [`InputSource`] hands over. Times are of the boot clock in nanoseconds, and per kind never decrease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputEvent {
     /// A pointer event; `display` is left null, the recorder fills it in.
     Pointer(u64, PointerMessage),
     /// A key event.
     Key(u64, KeyMessage),
-    /// Source clock and session clock read together, about once a second.
+    /// Source clock and boot clock read together, about once a second.
     Clock(u64, ClockMessage),
-    /// Proof of life: the source knows that it has seen all input so far.
+    /// Proof of life: the source knows that it has seen all input so far. The first one says that nothing which
+    /// happens from then on is missed.
     Alive,
 }
 
@@ -147,8 +149,7 @@ pub enum AudioEvent<'a> {
         position: u64,
         /// The samples.
         samples: &'a [i16],
-        /// Session time at which the first one was recorded, as well as the device can tell (callback time less
-        /// latency).
+        /// Boot clock when the first one was recorded, as well as the device can tell (callback time less latency).
         recorded_at_nanos: u64,
     },
 }
@@ -174,7 +175,7 @@ pub trait AudioSource: Send {
 /// What a [`WindowSource`] hands over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowEvent {
-    /// From this session time on this window is active (or none is), or its title or place is now this.
+    /// From this moment of the boot clock on this window is active (or none is), or its title or place is now this.
     Active(u64, Option<Window>),
     /// Proof of life.
     Alive,

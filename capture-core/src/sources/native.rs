@@ -1,7 +1,7 @@
 //! Chooses the native backend of this platform. The only file with `cfg` on the platform.
 
 use super::{InputSource, ScreenSource, SourceError, WindowSource, x11};
-use crate::clock::SessionClock;
+use crate::clock::SharedTime;
 
 /// The sources of the desktop this program runs on.
 pub struct Desktop {
@@ -17,12 +17,12 @@ pub struct Desktop {
 ///
 /// # Errors
 /// `Unavailable` with what to do: no display, Wayland, a missing extension.
-pub fn open_desktop(clock: &SessionClock) -> Result<Desktop, SourceError> {
+pub fn open_desktop(time: &SharedTime) -> Result<Desktop, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
     Ok(Desktop {
-        screen: Box::new(x11::Screen::open()?),
-        input: Box::new(x11::Input::open(clock.clone())?),
-        windows: Box::new(x11::Windows::open(clock.clone())?),
+        screen: Box::new(x11::Screen::open(None)?),
+        input: Box::new(x11::Input::open(time.clone(), None)?),
+        windows: Box::new(x11::Windows::open(time.clone(), None)?),
     })
 }
 

@@ -1,11 +1,11 @@
 //! `praxis doctor`: captures a little of everything and says what it got.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
 use praxis_bundle::messages::Rect;
-use praxis_capture_core::clock::SessionClock;
+use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::library;
 use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
@@ -20,9 +20,9 @@ const LISTEN: Duration = Duration::from_millis(1500);
 type Outcome = Result<String, String>;
 
 pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
-    let clock = SessionClock::start();
+    let clocks: SharedTime = Arc::new(SystemTime);
     let mut report = Report { is_fine: true };
-    match native::open_desktop(&clock) {
+    match native::open_desktop(&clocks) {
         Ok(mut desktop) => {
             report.line("screen", screen(&mut *desktop.screen));
             report.line("keys, pointer", input(&mut *desktop.input));
@@ -33,11 +33,11 @@ pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     if arguments.mic == "none" {
         println!("–  microphone: not tried");
     } else {
-        report.line("microphone", microphone(&clock, &arguments.mic));
+        report.line("microphone", microphone(&clocks, &arguments.mic));
     }
     let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
     report.line("disk", disk(&folder));
-    report.line("clock", time(&clock));
+    report.line("clock", time(&clocks));
     Ok(if report.is_fine { Done::Fine } else { Done::No })
 }
 
@@ -113,9 +113,9 @@ fn windows(source: &mut dyn WindowSource) -> Outcome {
     })
 }
 
-fn microphone(clock: &SessionClock, name: &str) -> Outcome {
+fn microphone(clocks: &SharedTime, name: &str) -> Outcome {
     let name = Some(name).filter(|name| *name != "default");
-    let mut source = Microphone::open(clock.clone(), name, 48_000).map_err(|error| error.to_string())?;
+    let mut source = Microphone::open(clocks.clone(), name, 48_000).map_err(|error| error.to_string())?;
     let (device, rate_hz) = (source.device(), source.rate_hz());
     let (mut num_samples, mut peak) = (0, 0);
     let mut sink = |AudioEvent::Samples { samples, .. }: AudioEvent<'_>| {
@@ -150,11 +150,11 @@ fn disk(folder: &std::path::Path) -> Outcome {
     }
 }
 
-fn time(clock: &SessionClock) -> Outcome {
+fn time(clocks: &SharedTime) -> Outcome {
     let mut smallest = u64::MAX;
-    let mut last = clock.now_nanos();
+    let mut last = clocks.boot_nanos();
     for _ in 0..1000 {
-        let now = clock.now_nanos();
+        let now = clocks.boot_nanos();
         if now < last {
             return Err("the session clock goes backwards".into());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::Life;
-use praxis_capture_core::clock::SessionClock;
+use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::library;
 use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
 use praxis_capture_core::session::State;
@@ -28,9 +28,9 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
     let signals = Signals::register()?;
     recover_interrupted(&folder);
-    let clock = SessionClock::start();
-    let desktop = native::open_desktop(&clock)?;
-    let voice = open_voice(&arguments, &clock)?;
+    let time: SharedTime = Arc::new(SystemTime);
+    let desktop = native::open_desktop(&time)?;
+    let voice = open_voice(&arguments, &time)?;
     let plan = Plan {
         folder,
         displays: match arguments.display.as_str() {
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         windows: desktop.windows,
         voice,
     };
-    let recorder = Recorder::start(clock, plan)?;
+    let recorder = Recorder::start(time, plan)?;
     let keys = Keys::take();
     say(&format!("recording {} (typed passwords are recorded, too)", recorder.session_id()));
     let (reason, mut is_lossy) = watch(&recorder, &signals, keys.as_ref(), arguments.seconds);
@@ -88,17 +88,17 @@ fn recover_interrupted(folder: &Path) {
     }
 }
 
-fn open_voice(arguments: &Record, clock: &SessionClock) -> Result<Voice> {
+fn open_voice(arguments: &Record, time: &SharedTime) -> Result<Voice> {
     let name = match arguments.mic.as_str() {
         "none" => return Ok(Voice::None),
         "default" => None,
         file if file.to_lowercase().ends_with(".wav") => {
-            let wav = Wav::open(clock.clone(), Path::new(file))?;
+            let wav = Wav::open(time.clone(), Path::new(file))?;
             return Ok(Voice::Source(Box::new(wav)));
         }
         name => Some(name),
     };
-    match Microphone::open(clock.clone(), name, arguments.mic_rate) {
+    match Microphone::open(time.clone(), name, arguments.mic_rate) {
         Ok(microphone) => Ok(Voice::Source(Box::new(microphone))),
         // The work goes on without a voice, but not unnoticed.
         Err(SourceError::Unavailable(why) | SourceError::Lost(why)) => Ok(Voice::Missing(why)),

@@ -10,7 +10,7 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, ErrorKind, SampleFormat, StreamConfig};
 use praxis_bundle::manifest::Backend;
 
-use crate::clock::SessionClock;
+use crate::clock::SharedTime;
 use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 
 /// Longest to wait for the first samples: a sound server that woke up for us takes up to two seconds.
@@ -52,12 +52,12 @@ impl Microphone {
     ///
     /// # Errors
     /// `Unavailable` with what to do: no sound server, no microphone, no such name.
-    pub fn open(clock: SessionClock, device: Option<&str>, rate_hz: u32) -> Result<Self, SourceError> {
+    pub fn open(time: SharedTime, device: Option<&str>, rate_hz: u32) -> Result<Self, SourceError> {
         let (to_us, runs) = sync_channel(QUEUE_RUNS);
         let (keep_open, closed) = sync_channel(0);
         let name = device.map(str::to_owned);
         std::thread::spawn(move || {
-            match start(clock, name.as_deref(), rate_hz, &to_us) {
+            match start(time, name.as_deref(), rate_hz, &to_us) {
                 // Until the other end is dropped.
                 Ok(stream) => {
                     let _: Result<(), _> = closed.recv();
@@ -130,7 +130,7 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
 }
 
 fn start(
-    clock: SessionClock,
+    time: SharedTime,
     name: Option<&str>,
     rate_hz: u32,
     to_us: &SyncSender<FromStream>,
@@ -144,13 +144,13 @@ fn start(
     // Mono at our rate, where the sound server converts; else what the device has.
     let wanted =
         StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size: BufferSize::Fixed(rate_hz / 50) };
-    let first = open(&device, &wanted, &clock, to_us);
+    let first = open(&device, &wanted, &time, to_us);
     let (stream, config) = match first {
         Ok(stream) => (stream, wanted),
         Err(_) => {
             let own = device.default_input_config().map_err(unusable)?;
             let config = own.config();
-            (open(&device, &config, &clock, to_us).map_err(unusable)?, config)
+            (open(&device, &config, &time, to_us).map_err(unusable)?, config)
         }
     };
     let opened = FromStream::Opened { device: name_of(&device), rate_hz: config.sample_rate, host };
@@ -163,16 +163,16 @@ fn start(
 fn open(
     device: &cpal::Device,
     config: &StreamConfig,
-    clock: &SessionClock,
+    time: &SharedTime,
     to_us: &SyncSender<FromStream>,
 ) -> Result<cpal::Stream, cpal::Error> {
-    let (clock, runs, errors) = (clock.clone(), to_us.clone(), to_us.clone());
+    let (time, runs, errors) = (time.clone(), to_us.clone(), to_us.clone());
     let channels = i32::from(config.channels.max(1));
     let mut position = 0;
     let take = move |data: &cpal::Data, info: &cpal::InputCallbackInfo| {
         let stamp = info.timestamp();
         let latency = stamp.callback.duration_since(stamp.capture).as_nanos() as u64;
-        let recorded_at_nanos = clock.now_nanos().saturating_sub(latency);
+        let recorded_at_nanos = time.boot_nanos().saturating_sub(latency);
         let interleaved = data.as_slice::<i16>().unwrap_or_default();
         let mono =
             |part: &[i16]| (part.iter().map(|sample| i32::from(*sample)).sum::<i32>() / channels) as i16;

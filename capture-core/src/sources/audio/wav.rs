@@ -6,7 +6,7 @@ use std::time::Duration;
 use praxis_bundle::manifest::Backend;
 use praxis_bundle::narration::RATES_HZ;
 
-use crate::clock::SessionClock;
+use crate::clock::SharedTime;
 use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 
 /// Samples handed over at once, in parts of a second.
@@ -14,7 +14,7 @@ const RUNS_PER_SECOND: u32 = 50;
 
 /// A WAV file.
 pub struct Wav {
-    clock: SessionClock,
+    time: SharedTime,
     reader: hound::WavReader<std::io::BufReader<std::fs::File>>,
 }
 
@@ -23,7 +23,7 @@ impl Wav {
     ///
     /// # Errors
     /// `Unavailable` if it cannot be read or is no such file.
-    pub fn open(clock: SessionClock, path: &Path) -> Result<Self, SourceError> {
+    pub fn open(time: SharedTime, path: &Path) -> Result<Self, SourceError> {
         let reader = hound::WavReader::open(path).map_err(|error| {
             SourceError::Unavailable(format!(
                 "{} cannot be read as WAV ({error}): give a PCM or float WAV file",
@@ -37,7 +37,7 @@ impl Wav {
                 path.display()
             )));
         }
-        Ok(Self { clock, reader })
+        Ok(Self { time, reader })
     }
 
     /// The next run, mono; empty at the end.
@@ -72,7 +72,7 @@ impl AudioSource for Wav {
     }
 
     fn run(&mut self, sink: &mut dyn FnMut(AudioEvent<'_>), stop: &Stop) -> Result<(), SourceError> {
-        let (start, rate_hz) = (self.clock.now_nanos(), u64::from(self.rate_hz()));
+        let (start, rate_hz) = (self.time.boot_nanos(), u64::from(self.rate_hz()));
         let time_of = |position: u64| start + position * 1_000_000_000 / rate_hz;
         let mut position = 0;
         while !stop.is_stopped() {
@@ -84,7 +84,7 @@ impl AudioSource for Wav {
             }
             // A microphone hands samples over when the last of them was recorded.
             let due = time_of(position + samples.len() as u64);
-            std::thread::sleep(Duration::from_nanos(due.saturating_sub(self.clock.now_nanos())));
+            std::thread::sleep(Duration::from_nanos(due.saturating_sub(self.time.boot_nanos())));
             sink(AudioEvent::Samples { position, samples: &samples, recorded_at_nanos: time_of(position) });
             position += samples.len() as u64;
         }

@@ -1,11 +1,13 @@
 //! Pointer and keys of an X display through the RECORD extension: every event, with server time and position.
 //!
 //! One connection carries the events. A second one, on a thread of its own, reads server time and the server's idle
-//! time each second and ends the recording. The keymap has a third ([`super::keymap`]).
+//! time each second and ends the recording. The keymap has a third ([`super::keymap`]); requests that change it are
+//! recorded too, since only their place among the events says which keys they concern.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
@@ -15,20 +17,25 @@ use x11rb::protocol::Event;
 use x11rb::protocol::record::{self, ConnectionExt as _};
 use x11rb::protocol::screensaver::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{
-    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, EventMask,
-    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT, PropMode, Window, WindowClass,
+    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, CHANGE_KEYBOARD_MAPPING_REQUEST, ConnectionExt as _,
+    CreateWindowAux, EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT,
+    PropMode, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
-use super::keymap::{Keymap, modifiers};
+use super::keymap::{Keymap, keymap_requests, modifiers};
 use super::server_time::ServerTime;
 use super::{X11Error, connect, next_event};
-use crate::clock::SessionClock;
+use crate::clock::SharedTime;
 use crate::sources::{InputEvent, InputSource, SourceError, Stop};
 
-/// Category of a RECORD reply that carries events.
+/// Categories of RECORD replies.
 const FROM_SERVER: u8 = 0;
+const FROM_CLIENT: u8 = 1;
+const START_OF_DATA: u8 = 4;
+/// Longest to wait until the server has begun to record.
+const START_WITHIN: Duration = Duration::from_secs(2);
 /// How often the clocks are paired.
 const PAIR_EVERY: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
@@ -38,7 +45,10 @@ const LATE_NANOS: u64 = 1_500_000_000;
 
 /// Pointer and keys of an X server.
 pub struct Input {
-    clock: SessionClock,
+    time: SharedTime,
+    display: Option<String>,
+    /// Boot clock when it was opened: input from before is none of ours.
+    opened_nanos: u64,
     data: RustConnection,
     control: RustConnection,
     context: record::Context,
@@ -52,26 +62,28 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens the display that DISPLAY names.
+    /// Opens a display, by default the one that DISPLAY names.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be reached or lacks RECORD or XKB.
-    pub fn open(clock: SessionClock) -> Result<Self, SourceError> {
-        let (data, screen) = connect()?;
-        let (control, _) = connect()?;
+    pub fn open(time: SharedTime, display: Option<&str>) -> Result<Self, SourceError> {
+        let (data, screen) = connect(display)?;
+        let (control, _) = connect(display)?;
         if control.extension_information(record::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_none() {
             return Err(SourceError::Unavailable(
                 "the X server lacks the RECORD extension, which Praxis needs for keys and pointer: enable it in the server's configuration"
                     .into(),
             ));
         }
-        let layouts = Keymap::open()?.layouts();
+        let layouts = Keymap::open(display)?.layouts();
         let root = control.setup().roots[screen].root;
-        Ok(Self::set_up(clock, data, control, root, layouts)?)
+        let display = display.map(str::to_owned);
+        Ok(Self::set_up(time, display, data, control, root, layouts)?)
     }
 
     fn set_up(
-        clock: SessionClock,
+        time: SharedTime,
+        display: Option<String>,
         data: RustConnection,
         control: RustConnection,
         root: Window,
@@ -81,6 +93,11 @@ impl Input {
         let context = control.generate_id()?;
         let range = record::Range {
             device_events: record::Range8 { first: KEY_PRESS_EVENT, last: MOTION_NOTIFY_EVENT },
+            core_requests: record::Range8 {
+                first: CHANGE_KEYBOARD_MAPPING_REQUEST,
+                last: CHANGE_KEYBOARD_MAPPING_REQUEST,
+            },
+            ext_requests: keymap_requests(&control)?,
             ..record::Range::default()
         };
         control.record_create_context(context, 0, &[record::CS::ALL_CLIENTS.into()], &[range])?.check()?;
@@ -92,21 +109,33 @@ impl Input {
         let has_idle_time = control.extension_information(screensaver::X11_EXTENSION_NAME)?.is_some();
         let keys = control.query_keymap()?.reply()?.keys;
         let held = (0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect();
-        let server_time = Mutex::default();
-        let input =
-            Self { clock, data, control, context, root, probe, has_idle_time, server_time, layouts, held };
+        let (server_time, opened_nanos) = (Mutex::default(), time.boot_nanos());
+        let input = Self {
+            time,
+            display,
+            opened_nanos,
+            data,
+            control,
+            context,
+            root,
+            probe,
+            has_idle_time,
+            server_time,
+            layouts,
+            held,
+        };
         input.pair_clocks()?;
         Ok(input)
     }
 
-    /// Reads server time and session time together.
+    /// Reads server time and boot clock together.
     fn pair_clocks(&self) -> Result<Option<InputEvent>, X11Error> {
-        let before = self.clock.now_nanos();
+        let before = self.time.boot_nanos();
         let name = AtomEnum::CUT_BUFFER0;
         self.control.change_property(PropMode::APPEND, self.probe, name, AtomEnum::STRING, 8, 0, &[])?;
         while let Some(event) = next_event(&self.control, PAIR_EVERY)? {
             if let Event::PropertyNotify(notice) = event {
-                let after = self.clock.now_nanos();
+                let after = self.time.boot_nanos();
                 if let Ok(mut server_time) = self.server_time.lock() {
                     server_time.pair(notice.time, before, after);
                 }
@@ -128,9 +157,8 @@ impl Input {
             return Ok(true);
         }
         let idle_millis = self.control.screensaver_query_info(self.root)?.reply()?.ms_since_user_input;
-        let last_input = self.clock.now_nanos().saturating_sub(u64::from(idle_millis) * 1_000_000);
-        // Input from before the session is none of ours.
-        Ok(last_input < LATE_NANOS || last_input <= newest_nanos + LATE_NANOS)
+        let last_input = self.time.boot_nanos().saturating_sub(u64::from(idle_millis) * 1_000_000);
+        Ok(last_input <= newest_nanos.max(self.opened_nanos) + LATE_NANOS)
     }
 
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
@@ -140,15 +168,18 @@ impl Input {
         stop: &Stop,
         is_over: &AtomicBool,
         newest: &AtomicU64,
+        started: Receiver<()>,
     ) -> Result<(), X11Error> {
+        // If the server never begins, there is no proof of life; if it is gone, the other thread says so.
+        let is_started = started.recv_timeout(START_WITHIN).is_ok();
         let mut next_pair = 0;
         while !stop.is_stopped() && !is_over.load(Ordering::SeqCst) {
-            if self.clock.now_nanos() >= next_pair {
-                next_pair = self.clock.now_nanos() + PAIR_EVERY.as_nanos() as u64;
+            if self.time.boot_nanos() >= next_pair {
+                next_pair = self.time.boot_nanos() + PAIR_EVERY.as_nanos() as u64;
                 if let Some(pair) = self.pair_clocks()? {
                     sink(pair);
                 }
-                if self.is_alive(newest.load(Ordering::SeqCst))? {
+                if is_started && self.is_alive(newest.load(Ordering::SeqCst))? {
                     sink(InputEvent::Alive);
                 }
             }
@@ -167,17 +198,24 @@ impl Input {
         newest: &AtomicU64,
         held: &mut HashSet<u8>,
         keymap: &mut Keymap,
+        started: &Sender<()>,
     ) -> Result<(), X11Error> {
         for reply in self.data.record_enable_context(self.context)? {
             let reply = reply?;
+            match reply.category {
+                // The other thread waits for it, or has given up.
+                START_OF_DATA => drop(started.send(())),
+                FROM_CLIENT if !reply.client_swapped => keymap.follow_requests(&reply.data),
+                _ => {}
+            }
             if reply.category != FROM_SERVER || reply.client_swapped {
                 continue;
             }
             let mut rest = &reply.data[..];
             while let Ok((event, after)) = KeyPressEvent::try_parse(rest) {
                 rest = after;
-                let mapped = self.server_time.lock().map_or(0, |mut time| time.session_nanos(event.time));
-                let nanos = mapped.min(self.clock.now_nanos()).max(newest.load(Ordering::SeqCst));
+                let mapped = self.server_time.lock().map_or(0, |mut time| time.boot_nanos(event.time));
+                let nanos = mapped.min(self.time.boot_nanos()).max(newest.load(Ordering::SeqCst));
                 newest.store(nanos, Ordering::SeqCst);
                 if let Some(event) = understand(&event, nanos, held, keymap) {
                     sink(event);
@@ -256,14 +294,16 @@ impl InputSource for Input {
 
     fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
         // The keymap is bound to the thread that uses it.
-        let mut keymap = Keymap::open()?;
+        let mut keymap = Keymap::open(self.display.as_deref())?;
         let mut held = std::mem::take(&mut self.held);
         let (is_over, newest) = (AtomicBool::new(false), AtomicU64::new(0));
-        let this = &*self;
+        let (to_control, started) = channel();
+        let (this, over, newest) = (&*self, &is_over, &newest);
         let (recorded, controlled) = std::thread::scope(|scope| {
-            let control = scope.spawn(|| this.control(sink, stop, &is_over, &newest));
-            let recorded = this.record(sink, stop, &newest, &mut held, &mut keymap);
-            is_over.store(true, Ordering::SeqCst);
+            let control = scope.spawn(move || this.control(sink, stop, over, newest, started));
+            let recorded = this.record(sink, stop, newest, &mut held, &mut keymap, &to_control);
+            drop(to_control);
+            over.store(true, Ordering::SeqCst);
             (recorded, control.join())
         });
         self.held = held;

@@ -26,13 +26,13 @@ use x11rb::rust_connection::RustConnection;
 
 use super::SourceError;
 
-/// Connects to the display that DISPLAY names; returns the number of the default screen too.
-fn connect() -> Result<(RustConnection, usize), SourceError> {
-    x11rb::connect(None).map_err(|error| unreachable_display(&error))
+/// Connects to a display, by default the one that DISPLAY names; returns the number of its default screen too.
+fn connect(display: Option<&str>) -> Result<(RustConnection, usize), SourceError> {
+    x11rb::connect(display).map_err(|error| unreachable_display(display, &error))
 }
 
-fn unreachable_display(error: &ConnectError) -> SourceError {
-    let name = std::env::var("DISPLAY").unwrap_or_default();
+fn unreachable_display(display: Option<&str>, error: &ConnectError) -> SourceError {
+    let name = display.map_or_else(|| std::env::var("DISPLAY").unwrap_or_default(), str::to_owned);
     SourceError::Unavailable(format!(
         "the X display {name:?} cannot be reached ({error}): check that DISPLAY names a running X server and that you may use it"
     ))

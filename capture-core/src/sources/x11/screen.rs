@@ -37,12 +37,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Opens the display that DISPLAY names.
+    /// Opens a display, by default the one that DISPLAY names.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be reached, has an unusual picture format, or lacks the DAMAGE extension.
-    pub fn open() -> Result<Self, SourceError> {
-        let (connection, screen) = connect()?;
+    pub fn open(display: Option<&str>) -> Result<Self, SourceError> {
+        let (connection, screen) = connect(display)?;
         let setup = connection.setup();
         let root = &setup.roots[screen];
         let (window, depth) = (root.root, root.root_depth);

@@ -1,4 +1,4 @@
-//! Maps the X server's milliseconds to session time, by pairs of both clocks.
+//! Maps the X server's milliseconds to the boot clock, by pairs of both clocks.
 //!
 //! Server time is cut to milliseconds, so one pair only bounds the offset: it lies between the moment before the
 //! server was asked and the one after it answered, less up to a millisecond. Bounds of many pairs together are
@@ -10,7 +10,7 @@ const MILLI: i64 = 1_000_000;
 /// A pair loosens by this each second, so that slow drift is followed: 20 parts per million.
 const LOOSEN_NANOS_PER_SECOND: i64 = 20_000;
 
-/// The offset from server time to session time, as far as it is known.
+/// The offset from server time to the boot clock, as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct ServerTime {
     /// Smallest and largest possible offset.
@@ -22,7 +22,7 @@ pub(super) struct ServerTime {
 }
 
 impl ServerTime {
-    /// Takes a pair: the server said `millis` between `before` and `after` (session time).
+    /// Takes a pair: the server said `millis` between `before` and `after` (boot clock).
     pub(super) fn pair(&mut self, millis: u32, before_nanos: u64, after_nanos: u64) {
         let server = self.unwrap(millis) * MILLI;
         let (low, high) = (before_nanos as i64 - server - MILLI, after_nanos as i64 - server);
@@ -33,8 +33,8 @@ impl ServerTime {
         self.newest_pair_nanos = after_nanos as i64;
     }
 
-    /// Session time of a server stamp: the middle of what is possible.
-    pub(super) fn session_nanos(&mut self, millis: u32) -> u64 {
+    /// Boot clock at a server stamp: the middle of what is possible.
+    pub(super) fn boot_nanos(&mut self, millis: u32) -> u64 {
         let server = self.unwrap(millis) * MILLI;
         let (low, high) = self.bounds.unwrap_or_default();
         // The stamp itself stands for a whole millisecond: its middle.
@@ -57,25 +57,25 @@ mod tests {
 
     #[test]
     fn event_times_are_within_a_millisecond_after_a_few_pairs_even_over_the_wrap() {
-        // True relation: server milliseconds = (session nanoseconds + 4,294,960,000.3 ms) cut, modulo 2^32.
-        let server = |session: u64| ((session as i64 + 4_294_960_000_300_000) / MILLI) as u32;
+        // True relation: server milliseconds = (boot nanoseconds + 4,294,960,000.3 ms) cut, modulo 2^32.
+        let server = |boot: u64| ((boot as i64 + 4_294_960_000_300_000) / MILLI) as u32;
         let mut time = ServerTime::default();
         for second in 0..20u64 {
             let before = second * 1_000_370_000;
             let after = before + 400_000 + second * 3_000;
             time.pair(server(before + 100_000), before, after);
             let event = before + 500_123_456;
-            let error = time.session_nanos(server(event)) as i64 - event as i64;
+            let error = time.boot_nanos(server(event)) as i64 - event as i64;
             assert!(error.abs() < 1_500_000, "second {second}: {error} ns");
         }
     }
 
     #[test]
-    fn a_jump_of_the_session_clock_is_followed_by_the_next_pair() {
+    fn a_jump_of_the_boot_clock_is_followed_by_the_next_pair() {
         let mut time = ServerTime::default();
         time.pair(1_000, 1_000_000_000, 1_000_100_000);
         time.pair(2_000, 62_000_000_000, 62_000_100_000);
-        let mapped = time.session_nanos(2_100) as i64;
+        let mapped = time.boot_nanos(2_100) as i64;
         assert!((mapped - 62_100_000_000).abs() < 2_000_000, "{mapped}");
     }
 }

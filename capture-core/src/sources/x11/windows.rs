@@ -13,7 +13,7 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 
 use super::{X11Error, atom, connect, next_event, property};
-use crate::clock::SessionClock;
+use crate::clock::SharedTime;
 use crate::sources::{SourceError, Stop, WindowEvent, WindowSource};
 
 /// How often the stop switch is looked at.
@@ -22,7 +22,7 @@ const ALIVE_EVERY_NANOS: u64 = 1_000_000_000;
 
 /// The active window of an X server.
 pub struct Windows {
-    clock: SessionClock,
+    time: SharedTime,
     connection: RustConnection,
     root: Window,
     atoms: Atoms,
@@ -36,17 +36,17 @@ struct Atoms {
 }
 
 impl Windows {
-    /// Opens the display that DISPLAY names.
+    /// Opens a display, by default the one that DISPLAY names.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be reached.
-    pub fn open(clock: SessionClock) -> Result<Self, SourceError> {
-        let (connection, screen) = connect()?;
+    pub fn open(time: SharedTime, display: Option<&str>) -> Result<Self, SourceError> {
+        let (connection, screen) = connect(display)?;
         let root = connection.setup().roots[screen].root;
-        Ok(Self::set_up(clock, connection, root)?)
+        Ok(Self::set_up(time, connection, root)?)
     }
 
-    fn set_up(clock: SessionClock, connection: RustConnection, root: Window) -> Result<Self, X11Error> {
+    fn set_up(time: SharedTime, connection: RustConnection, root: Window) -> Result<Self, X11Error> {
         let atoms = Atoms {
             active_window: atom(&connection, "_NET_ACTIVE_WINDOW")?,
             name: atom(&connection, "_NET_WM_NAME")?,
@@ -54,7 +54,7 @@ impl Windows {
         };
         let check = atom(&connection, "_NET_SUPPORTING_WM_CHECK")?;
         let has_window_manager = property(&connection, root, check)?.is_some();
-        let windows = Self { clock, connection, root, atoms, has_window_manager };
+        let windows = Self { time, connection, root, atoms, has_window_manager };
         windows.watch(root, EventMask::PROPERTY_CHANGE)?;
         Ok(windows)
     }
@@ -131,7 +131,7 @@ impl Windows {
                     self.change_watch(watched, active)?;
                     watched = active;
                 }
-                let now = self.clock.now_nanos();
+                let now = self.time.boot_nanos();
                 let window = match active {
                     Some((window, frame)) => self.describe(window, frame)?,
                     None => None,
@@ -141,8 +141,8 @@ impl Windows {
                     said = Some(window);
                 }
             }
-            if self.clock.now_nanos() >= next_alive {
-                next_alive = self.clock.now_nanos() + ALIVE_EVERY_NANOS;
+            if self.time.boot_nanos() >= next_alive {
+                next_alive = self.time.boot_nanos() + ALIVE_EVERY_NANOS;
                 self.connection.get_input_focus()?.reply()?;
                 sink(WindowEvent::Alive);
             }

@@ -1,0 +1,202 @@
+//! Every source keeps the contract of its trait: on the synthetic stage, on a real X server, with a microphone, from a file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use praxis_bundle::messages::{self, KeyKind, KeyMessage, PointerKind, PointerMessage, Rect};
+use praxis_capture_core::clock::{SharedTime, SystemTime};
+use praxis_capture_core::sources::audio::{Microphone, Wav};
+use praxis_capture_core::sources::synthetic::{RATE_HZ, Stage};
+use praxis_capture_core::sources::{InputEvent, x11};
+use praxis_tests::contract;
+use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
+use praxis_tests::painter::Brush;
+
+fn time() -> SharedTime {
+    Arc::new(SystemTime)
+}
+
+fn key(kind: KeyKind) -> impl FnOnce(u64) -> InputEvent {
+    let text = (kind == KeyKind::Press).then(|| "a".to_owned());
+    let keysym = "a".into();
+    let message = KeyMessage {
+        kind,
+        text,
+        keysym,
+        keycode: 38,
+        modifiers: vec![],
+        repeat: false,
+        layout: 0,
+        source_millis: None,
+    };
+    move |at| InputEvent::Key(at, message)
+}
+
+fn pointer_at(x_px: i32, y_px: i32) -> impl FnOnce(u64) -> InputEvent {
+    let message = PointerMessage {
+        kind: PointerKind::Move,
+        x_px,
+        y_px,
+        display: None,
+        button: None,
+        dx: None,
+        dy: None,
+        modifiers: vec![],
+        source_millis: None,
+    };
+    move |at| InputEvent::Pointer(at, message)
+}
+
+#[test]
+fn the_synthetic_stage_keeps_the_contract() -> Result<()> {
+    let stage = Stage::new(time(), &[(320, 200), (100, 120)]);
+    let mut screen = stage.screen();
+    contract::screen(&mut screen, &|rect, colour| {
+        stage.paint(rect, colour);
+        Ok(())
+    })?;
+    contract::screen_geometry(&mut screen, (200, 90), &|| {
+        stage.rearrange(&[(200, 90)]);
+        Ok(())
+    })?;
+    contract::input(&mut stage.input(), &|n| {
+        stage.act(pointer_at(100 + n, 50));
+        stage.act(key(KeyKind::Press));
+        stage.act(key(KeyKind::Release));
+        Ok(())
+    })?;
+    contract::audio(&mut stage.audio(), u64::from(RATE_HZ), &|| stage.say(vec![7; 320]))?;
+    contract::windows(&mut stage.windows(), &|title| {
+        let rect = Rect { x_px: 0, y_px: 0, width_px: 10, height_px: 10 };
+        let (title, class) = (title.to_owned(), "Stage".to_owned());
+        stage.activate(Some(messages::Window { id: 1, title, class, pid: None, rect }));
+        Ok(())
+    })?;
+    let stage = Stage::new(time(), &[(64, 64)]);
+    let mut screen = stage.screen();
+    contract::lost_streams(&mut stage.input(), &mut stage.windows(), &|| {
+        stage.end();
+        Ok(())
+    })?;
+    contract::lost_screen(&mut screen);
+    Ok(())
+}
+
+#[test]
+fn the_x11_sources_keep_the_contract() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(800, 600)?;
+    let display = desktop.display.clone();
+    let mut screen = x11::Screen::open(Some(&display))?;
+    let brush = Brush::new(&display)?;
+    contract::screen(&mut screen, &|rect, colour| brush.paint(rect, colour))?;
+    contract::screen_geometry(&mut screen, (640, 480), &|| desktop.resize(640, 480))?;
+    let mut input = x11::Input::open(time(), Some(&display))?;
+    contract::input(&mut input, &|n| {
+        desktop.xdotool(&["mousemove", &(100 + n).to_string(), "50", "key", "a"])?;
+        Ok(())
+    })?;
+    // A source can be run again, and misses nothing of the second run either.
+    contract::input(&mut input, &|n| {
+        desktop.xdotool(&["mousemove", &(100 + n).to_string(), "50", "key", "a"])?;
+        Ok(())
+    })?;
+    let mut windows = x11::Windows::open(time(), Some(&display))?;
+    contract::windows(&mut windows, &|title| {
+        desktop.command("xterm").args(["-title", title, "-e", "cat"]).stderr(Stdio::null()).spawn()?;
+        wait_until("a window", || Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.trim() == title))
+    })?;
+    let mut windows = x11::Windows::open(time(), Some(&display))?;
+    let desktop = std::sync::Mutex::new(&mut desktop);
+    contract::lost_streams(&mut input, &mut windows, &|| {
+        desktop.lock().unwrap().kill_display();
+        Ok(())
+    })?;
+    contract::lost_screen(&mut screen);
+    ensure!(x11::Screen::open(Some(&display)).err().is_some_and(|e| e.to_string().contains("DISPLAY")));
+    Ok(())
+}
+
+#[test]
+fn the_microphone_keeps_the_contract() -> Result<()> {
+    inside_desktop("the_microphone_keeps_the_contract", || {
+        for rate_hz in [48_000, 16_000] {
+            let mut microphone = Microphone::open(time(), None, rate_hz)?;
+            contract::audio(&mut microphone, u64::from(rate_hz), &|| {})?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_wav_file_keeps_the_contract() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("voice.wav");
+    let (bits_per_sample, sample_format) = (24, hound::SampleFormat::Int);
+    let spec = hound::WavSpec { channels: 2, sample_rate: 22_050, bits_per_sample, sample_format };
+    let mut writer = hound::WavWriter::create(&path, spec)?;
+    for n in 0..2 * 22_050 * 2 {
+        writer.write_sample(n * 50)?;
+    }
+    writer.finalize()?;
+    contract::audio(&mut Wav::open(time(), &path)?, 22_050, &|| {})
+}
+
+#[test]
+fn text_is_right_in_every_layout_and_for_characters_that_no_layout_has() -> Result<()> {
+    let desktop = VirtualDesktop::start(320, 240)?;
+    let check = |what: &str, keys: &dyn Fn() -> Result<()>, expected: &str| -> Result<()> {
+        let mut input = x11::Input::open(time(), Some(&desktop.display))?;
+        let typed = contract::typed(&mut input, keys)?;
+        ensure!(typed == expected, "{what}: typed {expected:?}, read {typed:?}");
+        Ok(())
+    };
+    let layout = |arguments: &[&str]| -> Result<()> {
+        ensure!(desktop.command("setxkbmap").args(arguments).status()?.success(), "setxkbmap {arguments:?}");
+        Ok(())
+    };
+    let press = |keys: &[&str]| -> Result<()> {
+        let events: Vec<&str> = ["key", "--delay", "4"].iter().chain(keys).copied().collect();
+        desktop.xdotool(&events).map(drop)
+    };
+    // By keycode, as fingers do: 24 is the key right of Tab, 38 that right of Caps Lock, 50 Shift, 66 Caps Lock, 108 AltGr.
+    let held = |held: &str, keys: &[&str]| -> Result<()> {
+        let mut events = vec!["keydown", held, "key"];
+        events.extend(keys);
+        events.extend(["keyup", held]);
+        desktop.xdotool(&events).map(drop)
+    };
+    check("US", &|| press(&["24", "38", "space", "Return", "Tab"]), "qa \n\t")?;
+    check("Shift", &|| held("50", &["24", "10", "38"]), "Q!A")?;
+    check("Caps Lock", &|| press(&["66", "24", "10", "66", "24"]), "Q1q")?;
+    check("Control", &|| held("37", &["24", "38"]), "")?;
+    layout(&["de"])?;
+    check("German", &|| press(&["29", "34", "47", "20"]), "züöß")?;
+    check("AltGr", &|| held("108", &["24", "26", "17", "58"]), "@€{µ")?;
+    // dead_acute, then e; dead_circumflex, then o; dead_acute, then x, which has none.
+    check("dead keys", &|| press(&["21", "26", "49", "32", "21", "53"]), "éô")?;
+    layout(&["gr"])?;
+    check("Greek", &|| press(&["38", "56"]), "αβ")?;
+    layout(&["us,ru", "-option", "grp:toggle"])?;
+    let both = || {
+        press(&["24"])?;
+        press(&["ISO_Next_Group", "24"])?;
+        press(&["ISO_Prev_Group", "24"])
+    };
+    check("layout switch while recording", &both, "qйq")?;
+    layout(&["us", "-option", ""])?;
+    let load = || {
+        press(&["29"])?;
+        layout(&["de"])?;
+        press(&["29"])?;
+        layout(&["us"])?;
+        press(&["29"])
+    };
+    check("another keymap loaded while recording", &load, "yzy")?;
+    // No layout has these: each is put on a spare key for a moment.
+    let text = "€ß→é∀ж漢😀 Łódź naïve a";
+    check("spare keys", &|| desktop.xdotool(&["type", "--delay", "2", text]).map(drop), text)?;
+    check("spare keys at full speed", &|| desktop.xdotool(&["type", "--delay", "0", text]).map(drop), text)
+}
