@@ -77,6 +77,12 @@ pub enum Error {
         /// Session time asked for.
         at_nanos: u64,
     },
+    /// Another program has the file: a recorder or a sealer.
+    #[error("the session is being recorded or sealed: stop the recording, or wait: {path}")]
+    Busy {
+        /// The file.
+        path: String,
+    },
     /// The writer failed before; nothing more is accepted.
     #[error("the bundle writer failed earlier and is closed")]
     WriterFailed,

@@ -81,27 +81,45 @@ fn is_live(path: &Path) -> bool {
     path.to_string_lossy().ends_with(LIVE_SUFFIX)
 }
 
-/// Seals every interrupted session of a folder, without questions. Returns the sealed files, and why others were left.
+/// What became of the interrupted sessions of a folder.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Sealed files.
+    pub sealed: Vec<PathBuf>,
+    /// Files that were left as they are, and why.
+    pub left: Vec<(PathBuf, Error)>,
+}
+
+/// Seals every interrupted session of a folder, without questions; one that was interrupted while it was sealed, too.
 ///
 /// # Errors
 /// `Io` if the folder cannot be read.
-pub fn recover_interrupted(folder: &Path) -> Result<(Vec<PathBuf>, Vec<(PathBuf, Error)>)> {
-    let (mut sealed, mut left) = (Vec::new(), Vec::new());
-    for entry in list(folder)?.into_iter().filter(|entry| entry.state == SessionState::Interrupted) {
+pub fn recover_interrupted(folder: &Path) -> Result<Recovered> {
+    let mut recovered = Recovered::default();
+    let is_half_sealed = |path: &Path| is_live(path) && sealed_path(path).exists();
+    let is_interrupted = |entry: &Entry| match entry.state {
+        SessionState::Interrupted => true,
+        SessionState::Unsealed => is_half_sealed(&entry.path),
+        _ => false,
+    };
+    for entry in list(folder)?.into_iter().filter(is_interrupted) {
         match seal(&entry.path) {
-            Ok((path, _)) => sealed.push(path),
-            Err(error) => left.push((entry.path, error)),
+            Ok((path, _)) => recovered.sealed.push(path),
+            Err(error) => recovered.left.push((entry.path, error)),
         }
     }
-    Ok((sealed, left))
+    Ok(recovered)
 }
 
 /// Seals a live file at low priority and removes it when the sealed one is in its place. A file with damage before
 /// its end is kept beside it, as `….damaged`.
 ///
 /// # Errors
-/// As sealing fails; then the live file stays as it is.
+/// `Busy` if it is being recorded or sealed; else as sealing fails. Then the live file stays as it is.
 pub fn seal(live: &Path) -> Result<(PathBuf, Rewritten)> {
+    // Held to the end, so that no recorder and no second sealer has it meanwhile.
+    let held = file::open(live)?;
+    held.try_lock().map_err(|_| Error::Busy { path: live.display().to_string() })?;
     let target = sealed_path(live);
     let (from, to) = (live.to_owned(), target.clone());
     let work = std::thread::spawn(move || {
@@ -136,11 +154,10 @@ pub fn sealed_path(path: &Path) -> PathBuf {
 /// Removes a session's file and all that belongs to it.
 ///
 /// # Errors
-/// `Io`; `Malformed` if it is being recorded.
+/// `Io`; `Busy` if it is being recorded or sealed.
 pub fn delete(path: &Path) -> Result<()> {
     if is_held(path) {
-        let why = "it is being recorded: stop the recording first".into();
-        return Err(Error::Malformed { what: "session", offset: 0, why });
+        return Err(Error::Busy { path: path.display().to_string() });
     }
     std::fs::remove_file(path)
         .map_err(|source| Error::Io { doing: format!("deleting {}", path.display()), source })?;

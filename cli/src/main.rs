@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Ok(Done::DataLost) => ExitCode::from(3),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("praxis: {error:#}");
+            terminal::say(&format!("praxis: {error:#}"));
             ExitCode::FAILURE
         }
     }

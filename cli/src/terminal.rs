@@ -1,6 +1,6 @@
 //! The terminal while recording: single keys in, one status line out.
 
-use std::io::{IsTerminal, Write, stderr, stdin};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -45,16 +45,22 @@ impl Drop for Keys {
 /// Shows a status line in place of the last one. Only on a terminal: logs stay readable.
 pub(crate) fn show_status(line: &str) {
     if stderr().is_terminal() {
-        eprint!("\r\x1b[2K{line}");
-        // A status line that cannot be shown is not worth ending a recording for.
-        let _ = stderr().flush();
+        write(&format!("\r\x1b[2K{line}"));
     }
 }
 
 /// Says something that stays.
 pub(crate) fn say(line: &str) {
-    if stderr().is_terminal() {
-        eprint!("\r\x1b[2K");
-    }
-    eprintln!("{line}");
+    let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
+    write(&format!("{clear}{line}\n"));
+}
+
+/// Prints a result on stdout. It fails when the reader has seen enough and is gone, which `main` takes for success.
+pub(crate) fn print(line: &str) -> std::io::Result<()> {
+    writeln!(stdout(), "{line}")
+}
+
+/// A terminal that was closed, or a reader that went away, is no reason to end a recording: `eprint!` panics then.
+fn write(text: &str) {
+    let _ = stderr().write_all(text.as_bytes()).and_then(|()| stderr().flush());
 }

@@ -3,6 +3,7 @@
 
 pub mod contract;
 pub mod desktop;
+pub mod fingers;
 pub mod kills;
 pub mod painter;
 pub mod praxis;

@@ -18,7 +18,8 @@ const MEMBERS: [(&str, &[&str]); 4] = [
     ("praxis-tests", &["praxis-bundle", "praxis-capture-core"]),
 ];
 /// Outside crates with one home (the tests may use them, too).
-const HOMES: [(&str, &str); 5] = [
+const HOMES: [(&str, &str); 6] = [
+    ("alsa", "praxis-capture-core"),
     ("cpal", "praxis-capture-core"),
     ("x11rb", "praxis-capture-core"),
     ("xkbcommon", "praxis-capture-core"),

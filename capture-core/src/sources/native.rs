@@ -26,6 +26,21 @@ pub fn open_desktop(time: &SharedTime) -> Result<Desktop, SourceError> {
     })
 }
 
+/// Produces a key press without meaning and a pointer move, to prove that the input source sees them. Returns the key's code.
+///
+/// # Errors
+/// `Unavailable` where that is not possible.
+pub fn stir_input() -> Result<u32, SourceError> {
+    x11::stir_input(None)
+}
+
+/// Keeps the audio library of the system from writing to stderr on this thread: what goes wrong is in its errors.
+pub(super) fn silence_audio_library() {
+    #[cfg(target_os = "linux")]
+    // Without its consent it goes on writing, which is only ugly.
+    let _ = alsa::Output::local_error_handler();
+}
+
 /// Refuses a Wayland session: through XWayland only some windows would be seen, the rest would be black.
 fn refuse_wayland(variable: impl Fn(&str) -> Option<String>) -> Result<(), SourceError> {
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());

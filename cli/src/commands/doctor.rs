@@ -1,6 +1,7 @@
 //! `praxis doctor`: captures a little of everything and says what it got.
 
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use praxis_capture_core::sources::{ScreenSource, WindowSource, native};
 
 use crate::Done;
 use crate::args::Doctor;
+use crate::terminal::print;
 
 /// How long each source is listened to.
 const LISTEN: Duration = Duration::from_millis(1500);
@@ -24,20 +26,20 @@ pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     let mut report = Report { is_fine: true };
     match native::open_desktop(&clocks) {
         Ok(mut desktop) => {
-            report.line("screen", screen(&mut *desktop.screen));
-            report.line("keys, pointer", input(&mut *desktop.input));
-            report.line("windows", windows(&mut *desktop.windows));
+            report.line("screen", screen(&mut *desktop.screen))?;
+            report.line("keys, pointer", input(&mut *desktop.input))?;
+            report.line("windows", windows(&mut *desktop.windows))?;
         }
-        Err(error) => report.line("screen, keys, pointer, windows", Err(error.to_string())),
+        Err(error) => report.line("screen, keys, pointer, windows", Err(error.to_string()))?,
     }
     if arguments.mic == "none" {
-        println!("–  microphone: not tried");
+        print("–  microphone: not tried")?;
     } else {
-        report.line("microphone", microphone(&clocks, &arguments.mic));
+        report.line("microphone", microphone(&clocks, &arguments.mic))?;
     }
     let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
-    report.line("disk", disk(&folder));
-    report.line("clock", time(&clocks));
+    report.line("disk", disk(&folder))?;
+    report.line("clock", time(&clocks))?;
     Ok(if report.is_fine { Done::Fine } else { Done::No })
 }
 
@@ -46,12 +48,12 @@ struct Report {
 }
 
 impl Report {
-    fn line(&mut self, what: &str, outcome: Outcome) {
+    fn line(&mut self, what: &str, outcome: Outcome) -> std::io::Result<()> {
         match outcome {
-            Ok(got) => println!("ok {what}: {got}"),
+            Ok(got) => print(&format!("ok {what}: {got}")),
             Err(why) => {
-                println!("NO {what}: {why}");
                 self.is_fine = false;
+                print(&format!("NO {what}: {why}"))
             }
         }
     }
@@ -82,20 +84,42 @@ fn listen(run: impl FnOnce(&Stop) -> Result<(), String> + Send) -> Result<(), St
     })
 }
 
+/// A key without meaning is pressed and the pointer moved by a pixel and back: the source has to see both.
 fn input(source: &mut dyn InputSource) -> Outcome {
-    let (num_events, is_alive) = (Mutex::new(0), Mutex::new(false));
-    let sink = |event| match event {
-        InputEvent::Alive => *is_alive.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true,
-        InputEvent::Clock(..) => {}
-        _ => *num_events.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1,
-    };
     let (keyboard, _) = source.settings();
-    listen(|stop| source.run(&sink, stop).map_err(|error| error.to_string()))?;
-    let num_events = num_events.into_inner().unwrap_or_default();
-    if !is_alive.into_inner().unwrap_or_default() {
-        return Err("the X server has seen input that did not reach Praxis".into());
+    let (stop, seen) = (Stop::default(), Mutex::new((Vec::new(), None)));
+    let (ready, is_ready) = sync_channel(1);
+    let sink = |event| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            InputEvent::Alive => drop(ready.try_send(())),
+            InputEvent::Key(_, key) => seen.0.push(key.keycode),
+            InputEvent::Pointer(_, pointer) => seen.1 = Some((pointer.x_px, pointer.y_px)),
+            InputEvent::Clock(..) => {}
+        }
+    };
+    let stirred = std::thread::scope(|scope| {
+        let running = scope.spawn(|| source.run(&sink, &stop));
+        let is_ready = is_ready.recv_timeout(LISTEN);
+        let stirred = native::stir_input();
+        stop.stop();
+        let ended = running.join().map_err(|_| "it failed".to_owned())?;
+        ended.map_err(|error| error.to_string())?;
+        is_ready.map_err(|_| "the X server has seen input that did not reach Praxis".to_owned())?;
+        Ok::<_, String>(stirred)
+    })?;
+    let (keycodes, place) = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let layouts = keyboard.layouts.join(", ");
+    match (stirred, place) {
+        (Ok(key), Some((x, y))) if keycodes.ends_with(&[key, key]) => {
+            Ok(format!("key {key} pressed and released, pointer moved to {x},{y}; layouts: {layouts}"))
+        }
+        (Ok(key), _) => Err(format!(
+            "key {key} was pressed and the pointer moved, but Praxis saw {keycodes:?} and {place:?}: another program may hold the keyboard; close open menus and try again"
+        )),
+        // Without a way to prove it, the server's word has to do.
+        (Err(why), _) => Ok(format!("alive, but not tried out: {why}; layouts: {layouts}")),
     }
-    Ok(format!("alive, {num_events} events just now, layouts: {}", keyboard.layouts.join(", ")))
 }
 
 fn windows(source: &mut dyn WindowSource) -> Outcome {

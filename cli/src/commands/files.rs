@@ -12,17 +12,18 @@ use serde_json::json;
 use super::{clock_text, size_text};
 use crate::Done;
 use crate::args::{List, Recover};
+use crate::terminal::print;
 
 pub(crate) fn list(arguments: &List) -> Result<Done> {
     let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
-    let (_, left) = library::recover_interrupted(&folder)?;
-    for (path, error) in &left {
+    let recovered = library::recover_interrupted(&folder)?;
+    for (path, error) in &recovered.left {
         eprintln!("praxis: {} was interrupted and could not be recovered: {error}", path.display());
     }
     let entries = library::list(&folder)?;
     if arguments.json {
         let rows: Vec<_> = entries.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        print(&serde_json::to_string_pretty(&rows)?)?;
         return Ok(Done::Fine);
     }
     if entries.is_empty() {
@@ -36,7 +37,8 @@ pub(crate) fn list(arguments: &List) -> Result<Done> {
             }
             Err(error) => (String::new(), String::new(), error.to_string()),
         };
-        println!("{:<11} {length:>10} {size:>9}  {}  {title}", state_name(entry), entry.path.display());
+        let (state, path) = (state_name(entry), entry.path.display());
+        print(&format!("{state:<11} {length:>10} {size:>9}  {path}  {title}"))?;
     }
     Ok(Done::Fine)
 }
@@ -76,19 +78,14 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
     );
     let rewritten = file::write_finished(&arguments.file, &target, Profile::Recover)
         .with_context(|| format!("{} cannot be recovered", arguments.file.display()))?;
-    println!("{}", target.display());
+    print(&target.display().to_string())?;
     Ok(report(&rewritten))
 }
 
 pub(crate) fn seal(path: &Path) -> Result<Done> {
-    anyhow::ensure!(
-        !library::is_held(path),
-        "{} is being recorded: stop the recording first",
-        path.display()
-    );
     let (sealed, rewritten) = library::seal(path)
         .with_context(|| format!("{} cannot be sealed; it is left as it is", path.display()))?;
-    println!("{}", sealed.display());
+    print(&sealed.display().to_string())?;
     Ok(report(&rewritten))
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{clock_text, size_text};
 use crate::Done;
 use crate::args::{Events, Frame, JsonFile, Narration};
+use crate::terminal::print;
 
 /// A voice that is off by more than this is set right at a block's start.
 const RESYNC_NANOS: u64 = 20_000_000;
@@ -18,9 +19,9 @@ const RESYNC_NANOS: u64 = 20_000_000;
 pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
     let info = file::info_of(&arguments.file)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&info_json(&info, &file::sha256(&arguments.file)?))?);
+        print(&serde_json::to_string_pretty(&info_json(&info, &file::sha256(&arguments.file)?))?)?;
     } else {
-        print_info(&info);
+        print_info(&info, &mut std::io::stdout().lock())?;
     }
     Ok(Done::Fine)
 }
@@ -51,40 +52,47 @@ fn info_json(info: &Info, sha256: &str) -> Value {
     })
 }
 
-fn print_info(info: &Info) {
+fn print_info(info: &Info, out: &mut impl Write) -> std::io::Result<()> {
     let state = match (info.is_sealed, info.is_complete) {
         (true, _) => "sealed",
         (false, true) => "not sealed",
         (false, false) => "interrupted: run praxis recover",
     };
-    println!("session   {}", info.manifest.session_id);
-    println!("title     {}", info.manifest.title.as_deref().unwrap_or("–"));
-    println!("length    {}", clock_text(info.duration_nanos));
-    println!("size      {}", size_text(info.bytes));
-    println!("state     {state}{}", if info.recovery.is_some() { ", recovered" } else { "" });
-    println!("system    {}", info.manifest.system.name);
-    println!("\n{:<12} {:>9} {:>10} {:>6}", "track", "messages", "payload", "drops");
+    writeln!(out, "session   {}", info.manifest.session_id)?;
+    writeln!(out, "title     {}", info.manifest.title.as_deref().unwrap_or("–"))?;
+    writeln!(out, "length    {}", clock_text(info.duration_nanos))?;
+    writeln!(out, "size      {}", size_text(info.bytes))?;
+    writeln!(out, "state     {state}{}", if info.recovery.is_some() { ", recovered" } else { "" })?;
+    writeln!(out, "system    {}", info.manifest.system.name)?;
+    writeln!(out, "\n{:<12} {:>9} {:>10} {:>6}", "track", "messages", "payload", "drops")?;
     for (track, facts) in &info.tracks {
-        println!(
+        writeln!(
+            out,
             "{:<12} {:>9} {:>10} {:>6}",
             track.name(),
             facts.messages,
             size_text(facts.bytes),
             facts.drops
-        );
+        )?;
     }
     for gap in &info.gaps {
         let track = gap.track.as_deref().unwrap_or("all tracks");
         let end = gap.end_nanos.map_or("the end".into(), clock_text);
         let detail = if gap.detail.is_empty() { String::new() } else { format!(": {}", gap.detail) };
-        println!("gap       {track} from {} to {end} ({}{detail})", clock_text(gap.start_nanos), gap.reason);
+        writeln!(
+            out,
+            "gap       {track} from {} to {end} ({}{detail})",
+            clock_text(gap.start_nanos),
+            gap.reason
+        )?;
     }
     for (at, label) in &info.markers {
-        println!("marker    {} {label}", clock_text(*at));
+        writeln!(out, "marker    {} {label}", clock_text(*at))?;
     }
     for damage in &info.damages {
-        println!("damage    {damage}");
+        writeln!(out, "damage    {damage}")?;
     }
+    Ok(())
 }
 
 pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
@@ -92,11 +100,11 @@ pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
     if arguments.json {
         let json =
             json!({"ok": report.is_sound(), "messages": report.num_messages, "findings": report.findings});
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        print(&serde_json::to_string_pretty(&json)?)?;
     } else if report.is_sound() {
-        println!("sound: {} messages, every byte accounted for", report.num_messages);
+        print(&format!("sound: {} messages, every byte accounted for", report.num_messages))?;
     } else {
-        report.findings.iter().for_each(|finding| println!("{finding}"));
+        report.findings.iter().try_for_each(|finding| print(finding))?;
     }
     Ok(if report.is_sound() { Done::Fine } else { Done::No })
 }

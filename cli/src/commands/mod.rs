@@ -5,6 +5,8 @@ mod files;
 mod look;
 mod record;
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::CommandFactory;
 
@@ -17,13 +19,13 @@ pub(crate) fn run(command: Command) -> Result<Done> {
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Record(record) => record::run(record),
         Command::List(list) => files::list(&list),
-        Command::Info(file) => look::info(&file),
-        Command::Check(file) => look::check(&file),
+        Command::Info(file) => look::info(&file).map_err(naming(&file.file)),
+        Command::Check(file) => look::check(&file).map_err(naming(&file.file)),
         Command::Recover(recover) => files::recover(&recover),
         Command::Seal(file) => files::seal(&file.file),
-        Command::Frame(frame) => look::frame(&frame),
-        Command::Events(events) => look::events(&events),
-        Command::Narration(narration) => look::narration(&narration),
+        Command::Frame(frame) => look::frame(&frame).map_err(naming(&frame.file)),
+        Command::Events(events) => look::events(&events).map_err(naming(&events.file)),
+        Command::Narration(narration) => look::narration(&narration).map_err(naming(&narration.file)),
         Command::Delete(file) => files::delete(&file.file),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "praxis", &mut std::io::stdout());
@@ -33,6 +35,14 @@ pub(crate) fn run(command: Command) -> Result<Done> {
             clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout())?;
             Ok(Done::Fine)
         }
+    }
+}
+
+/// Names the file that an error is about, where the error does not.
+fn naming(path: &Path) -> impl FnOnce(anyhow::Error) -> anyhow::Error {
+    move |error| match error.downcast_ref::<praxis_bundle::Error>() {
+        None | Some(praxis_bundle::Error::Io { .. }) => error,
+        Some(_) => error.context(path.display().to_string()),
     }
 }
 

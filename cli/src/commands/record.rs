@@ -1,8 +1,10 @@
 //! `praxis record`.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -27,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) fn run(arguments: Record) -> Result<Done> {
     let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
     let signals = Signals::register()?;
-    recover_interrupted(&folder);
+    let recovery = spawn_recovery(folder.clone());
     let time: SharedTime = Arc::new(SystemTime);
     let desktop = native::open_desktop(&time)?;
     let voice = open_voice(&arguments, &time)?;
@@ -54,7 +56,9 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let live = recorder.stop(reason, arguments.outcome.map(Into::into), None)?;
     say(&format!("recorded {} in {}", clock_text(status.elapsed_nanos), size_text(status.bytes)));
     let path = if arguments.no_seal { live } else { seal_or_keep(&live, &mut is_lossy) };
-    println!("{}", path.display());
+    finish_recovery(recovery);
+    // Whoever wanted the path may be gone; the recording is as good.
+    let _ = writeln!(std::io::stdout(), "{}", path.display());
     Ok(if is_lossy { Done::DataLost } else { Done::Fine })
 }
 
@@ -77,9 +81,17 @@ fn seal_or_keep(live: &Path, is_lossy: &mut bool) -> std::path::PathBuf {
     }
 }
 
-/// Sessions that a crash or a power cut ended become whole before a new one begins.
-fn recover_interrupted(folder: &Path) {
-    let Ok((sealed, left)) = library::recover_interrupted(folder) else { return };
+/// Sessions that a crash or a power cut ended become whole while the new one is recorded: nobody waits for them.
+fn spawn_recovery(folder: PathBuf) -> JoinHandle<library::Recovered> {
+    std::thread::spawn(move || library::recover_interrupted(&folder).unwrap_or_default())
+}
+
+fn finish_recovery(recovery: JoinHandle<library::Recovered>) {
+    if !recovery.is_finished() {
+        show_status("recovering an interrupted session …");
+    }
+    let Ok(library::Recovered { sealed, left }) = recovery.join() else { return };
+    show_status("");
     for path in sealed {
         say(&format!("recovered an interrupted session: {}", path.display()));
     }

@@ -11,6 +11,7 @@ use cpal::{BufferSize, ErrorKind, SampleFormat, StreamConfig};
 use praxis_bundle::manifest::Backend;
 
 use crate::clock::SharedTime;
+use crate::sources::native::silence_audio_library;
 use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 
 /// Longest to wait for the first samples: a sound server that woke up for us takes up to two seconds.
@@ -98,6 +99,7 @@ fn name_of(device: &cpal::Device) -> String {
 
 /// The hosts that can be reached, the preferred one first.
 fn hosts() -> Vec<(&'static str, cpal::Host)> {
+    silence_audio_library();
     let ids = cpal::available_hosts().into_iter();
     let mut hosts: Vec<_> = ids.filter_map(|id| Some((id.name(), cpal::host_from_id(id).ok()?))).collect();
     hosts.sort_by_key(|(name, _)| !name.eq_ignore_ascii_case("pulseaudio"));
@@ -138,7 +140,7 @@ fn start(
     let (host, device) = find(name)?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
-            "the microphone cannot be opened ({error}): is another program using it?"
+            "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record with --mic none"
         ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.

@@ -8,10 +8,12 @@ mod keymap;
 mod screen;
 mod server_time;
 mod shm;
+mod stir;
 mod windows;
 
 pub use input::Input;
 pub use screen::Screen;
+pub use stir::stir_input;
 pub use windows::Windows;
 
 use std::os::fd::AsFd;
