@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -26,26 +26,66 @@ pub struct Round {
     pub num_accepted: usize,
 }
 
+/// Who is killed.
+#[derive(Clone, Copy)]
+pub enum Victim<'a> {
+    /// `praxis record` on a real desktop, while text is typed there.
+    Praxis(&'a VirtualDesktop),
+    /// A recorder of the synthetic stage, on which everything happens all the time.
+    Stage,
+}
+
+impl Victim<'_> {
+    fn command(self, folder: &Path) -> Result<Command> {
+        Ok(match self {
+            Self::Praxis(desktop) => {
+                let mut command = desktop.command(program("praxis")?);
+                command.args(["record", "--no-seal", "--out", path(folder)]);
+                command
+            }
+            Self::Stage => {
+                let mut command = Command::new(program("stage_recorder")?);
+                command.arg(folder);
+                command
+            }
+        })
+    }
+
+    /// Tracks on which something happens all the time.
+    fn busy_tracks(self) -> &'static [&'static str] {
+        match self {
+            Self::Praxis(_) => &["keys", "clock", "health", "narration"],
+            Self::Stage => {
+                &["screen/0", "screen/1", "keys", "pointer", "narration", "clock", "health", "windows"]
+            }
+        }
+    }
+}
+
 /// Kills a recorder `after` its file has appeared, and checks what is left.
 ///
 /// # Errors
 /// If a message older than the bound is lost, or the file does not open.
-pub fn round(desktop: &VirtualDesktop, after: Duration) -> Result<Round> {
+pub fn round(victim: Victim<'_>, after: Duration) -> Result<Round> {
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("log");
-    let mut command = desktop.command(program()?);
-    command.args(["record", "--no-seal", "--out", path(folder.path())]);
+    let mut command = victim.command(folder.path())?;
     command.env("PRAXIS_LOG", "praxis_capture_core::queue=trace").stdout(Stdio::null());
     let mut child = command.stderr(std::fs::File::create(&log)?).spawn()?;
     wait_until("a live file", || {
         Ok(live_file(folder.path()).is_some_and(|f| f.metadata().is_ok_and(|m| m.len() > 0)))
     })?;
-    desktop.command("xdotool").args(["type", "--delay", "15", &"the quick brown fox ".repeat(40)]).spawn()?;
+    if let Victim::Praxis(desktop) = victim {
+        let text = "the quick brown fox ".repeat(40);
+        desktop.command("xdotool").args(["type", "--delay", "15", &text]).spawn()?;
+    }
     let_pass(after);
     child.kill()?;
     let killed = boot_nanos();
     child.wait()?;
-    desktop.command("pkill").args(["-x", "xdotool"]).status()?;
+    if let Victim::Praxis(desktop) = victim {
+        desktop.command("pkill").args(["-x", "xdotool"]).status()?;
+    }
 
     let live = live_file(folder.path()).context("the live file is gone")?;
     let mended = folder.path().join("mended.mcap");
@@ -62,6 +102,11 @@ pub fn round(desktop: &VirtualDesktop, after: Duration) -> Result<Round> {
         Ok(())
     })?;
     let accepted = accepted(&log)?;
+    if after > Duration::from_secs(2) {
+        for track in victim.busy_tracks() {
+            ensure!(accepted.iter().any(|(name, _)| name == track), "nothing happened on {track}");
+        }
+    }
     let mut loss_nanos = 0;
     for message in &accepted {
         match kept.get_mut(message) {

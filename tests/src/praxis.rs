@@ -8,15 +8,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::desktop::{VirtualDesktop, boot_nanos, wait_until};
 
-/// The program built beside the running test.
+/// A program built beside the running test.
 ///
 /// # Errors
 /// If it was not built.
-pub fn program() -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folders = test.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("praxis")).find(|path| path.is_file());
-    found.context("praxis is not built: run cargo build --workspace")
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built: run cargo build --workspace"))
 }
 
 /// Runs `praxis` off any desktop and returns what it said.
@@ -24,7 +24,11 @@ pub fn program() -> Result<PathBuf> {
 /// # Errors
 /// If it cannot be started.
 pub fn run(arguments: &[&str]) -> Result<Output> {
-    Ok(Command::new(program()?).args(arguments).env_remove("DISPLAY").stdin(Stdio::null()).output()?)
+    Ok(Command::new(program("praxis")?)
+        .args(arguments)
+        .env_remove("DISPLAY")
+        .stdin(Stdio::null())
+        .output()?)
 }
 
 /// Runs `praxis` and returns its output; fails if it does.
@@ -80,7 +84,7 @@ impl Recording {
     /// # Errors
     /// If it does not come up.
     pub fn start(desktop: &VirtualDesktop, folder: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut command = desktop.command(program()?);
+        let mut command = desktop.command(program("praxis")?);
         command.args(["record", "--out", path(folder)]).args(arguments);
         let log = std::fs::File::create(folder.join("log"))?;
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;

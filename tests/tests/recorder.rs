@@ -282,7 +282,7 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() -> Result<()> {
 
     let desktop = VirtualDesktop::start(320, 240)?;
     let on_desktop = |arguments: &[&str], variable: (&str, &str)| -> Result<(Option<i32>, String)> {
-        let mut command = desktop.command(praxis_tests::praxis::program()?);
+        let mut command = desktop.command(praxis_tests::praxis::program("praxis")?);
         let output = command.args(arguments).env(variable.0, variable.1).output()?;
         Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
     };

@@ -12,7 +12,7 @@ const NOTE: &str = "The mean is 10.5, as expected. Now the plot.\n";
 const SPOKEN: &str = "I compute the mean of the first twenty numbers, and write down what I find.";
 
 fn main() -> Result<()> {
-    let folder = program()?.ancestors().nth(2).context("no target folder")?.join("demo");
+    let folder = program("praxis")?.ancestors().nth(2).context("no target folder")?.join("demo");
     std::fs::create_dir_all(&folder)?;
     println!("starting a virtual desktop with a window manager and a microphone …");
     let mut desktop = VirtualDesktop::start(1920, 1080)?;
@@ -83,7 +83,7 @@ fn report(bundle: &std::path::Path, checked: &str) -> Result<()> {
     ensure!(typed == expected, "typed {expected:?}, recorded {typed:?}");
     println!("keys      {} characters typed, every one recorded", typed.chars().count());
     println!("check     {}", checked.trim());
-    let program = program()?;
+    let program = program("praxis")?;
     let (praxis, file) = (program.display(), bundle.display());
     println!("\nnext      {praxis} info {file}");
     println!("          {praxis} frame {file} --at 10 -o frame.png");

@@ -1,11 +1,12 @@
-//! The long tests: `torture kills --rounds N` and `torture memory --minutes N`. Prints figures; exit 1 on failure.
+//! The long tests: `torture kills --rounds N` (a real desktop), `torture stage-kills --rounds N` (synthetic sources) and
+//! `torture memory --minutes N`. Prints figures; exit 1 on failure.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
-use praxis_tests::kills::{Random, round};
+use praxis_tests::kills::{Random, Victim, round};
 use praxis_tests::painter::Painter;
 use praxis_tests::praxis::{Recording, ok, path};
 use rustix::process::Signal;
@@ -17,9 +18,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
-        ["kills", "--rounds", count] => count.parse().context("--rounds N").and_then(kills),
+        ["kills", "--rounds", count] => count.parse().context("--rounds N").and_then(desktop_kills),
+        ["stage-kills", "--rounds", count] => {
+            count.parse().context("--rounds N").and_then(|rounds| kills(Victim::Stage, rounds))
+        }
         ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
-        _ => Err(anyhow::anyhow!("usage: torture kills --rounds N | torture memory --minutes N")),
+        _ => Err(anyhow::anyhow!(
+            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N"
+        )),
     };
     match result {
         Ok(num_passed) => {
@@ -33,16 +39,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn kills(rounds: u32) -> Result<u32> {
-    let seed = boot_nanos();
-    println!("seed {seed}");
-    let mut random = Random(seed);
+fn desktop_kills(rounds: u32) -> Result<u32> {
     let mut desktop = VirtualDesktop::start(1280, 800)?;
     desktop.terminal(20, 20, &["cat"])?;
     let _painter = Painter::start(&desktop.display, 900, 400, 20)?;
+    kills(Victim::Praxis(&desktop), rounds)
+}
+
+fn kills(victim: Victim<'_>, rounds: u32) -> Result<u32> {
+    let seed = boot_nanos();
+    println!("seed {seed}");
+    let mut random = Random(seed);
     let mut losses = Vec::new();
     for n in 1..=rounds {
-        let done = round(&desktop, Duration::from_millis(random.below(4000)))?;
+        let done = round(victim, Duration::from_millis(random.below(4000)))?;
         losses.push(done.loss_nanos / 1_000_000);
         println!(
             "kill {n} at {} ms: {} messages accepted, oldest lost {} ms before",
