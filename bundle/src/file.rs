@@ -155,17 +155,21 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Hands out every readable message: channel, sequence number, session time, payload.
+/// Hands out every readable message: channel, sequence number, session time, payload. Returns how many bytes of the file
+/// cannot be read.
 ///
 /// # Errors
 /// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest`, `Io`, or what `each` returns.
 pub fn for_each_message(
     path: &Path,
     mut each: impl FnMut(Channel, u32, u64, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut facts = Facts::default();
+) -> Result<u64> {
+    let (mut facts, mut unreadable_bytes) = (Facts::default(), 0);
     scan(&open(path)?, |item| {
         facts.note(&item)?;
+        if let Item::Damage { start, end, .. } = item {
+            unreadable_bytes += end - start;
+        }
         let Item::Chunk { records, .. } = item else { return Ok(()) };
         let epoch = facts.manifest()?.epoch_wall_nanos;
         for (_, message) in messages(&records) {
@@ -175,7 +179,7 @@ pub fn for_each_message(
         }
         Ok(())
     })?;
-    facts.manifest().map(|_| ())
+    facts.manifest().map(|_| unreadable_bytes)
 }
 
 /// The newest picture of a display at or before a session time. A finished file is read from the keyframe before

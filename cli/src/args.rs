@@ -37,9 +37,9 @@ Examples:
   praxis record --out sessions --seconds 60 --mic none
   praxis record --display 0 --mic voice.wav --outcome success
 
-While recording: p pauses and resumes, m sets a marker, Ctrl-C stops. Without a terminal SIGUSR1 pauses and resumes,
-SIGUSR2 marks, and SIGINT, SIGTERM or SIGHUP stop. The path of the bundle is printed last.
-Passwords that are typed while recording are recorded.")]
+While recording, p pauses and resumes, m sets a marker, Ctrl-C stops.
+Without a terminal, SIGUSR1 pauses and resumes, SIGUSR2 marks; SIGINT, SIGTERM and SIGHUP stop.
+The path of the bundle is printed last. Passwords that are typed while recording are recorded.")]
     Record(Record),
     /// List the sessions on this machine; interrupted ones are recovered first
     #[command(after_help = "Example:\n  praxis list --json")]
@@ -117,6 +117,9 @@ pub(crate) struct Record {
     /// How the work ended
     #[arg(long, value_enum)]
     pub(crate) outcome: Option<OutcomeArgument>,
+    /// End the recording when less than this is free on the disk, in MiB
+    #[arg(long, default_value = "64", value_name = "MIB", value_parser = clap::value_parser!(u64).range(16..=1 << 32))]
+    pub(crate) keep_free: u64,
     /// Leave the live file as it is
     #[arg(long)]
     pub(crate) no_seal: bool,

@@ -15,8 +15,6 @@ use tempfile::TempDir;
 pub struct VirtualDesktop {
     /// Its DISPLAY.
     pub display: String,
-    /// Size in pixels.
-    pub size: (u32, u32),
     /// Its home, runtime and data folders are in here.
     pub folder: TempDir,
     children: Vec<Child>,
@@ -47,7 +45,6 @@ impl VirtualDesktop {
         ensure!(!number.trim().is_empty(), "Xvfb ended at once");
         let mut desktop = Self {
             display: format!(":{}", number.trim()),
-            size: (width, height),
             folder: tempfile::tempdir()?,
             children: vec![xvfb],
         };
@@ -145,16 +142,16 @@ impl VirtualDesktop {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The screen as another program sees it: B, G, R, no padding.
+    /// The top left part of the screen, of that size, as another program sees it: B, G, R, no padding.
     ///
     /// # Errors
     /// If ffmpeg fails.
-    pub fn screenshot(&self) -> Result<Vec<u8>> {
+    pub fn screenshot(&self, (width, height): (u32, u32)) -> Result<Vec<u8>> {
         let mut ffmpeg = self.command("ffmpeg");
         ffmpeg.args(["-loglevel", "error", "-f", "x11grab", "-draw_mouse", "0", "-video_size"]);
-        ffmpeg.arg(format!("{}x{}", self.size.0, self.size.1)).args(["-i", &self.display, "-frames:v", "1"]);
+        ffmpeg.arg(format!("{width}x{height}")).args(["-i", &self.display, "-frames:v", "1"]);
         let output = ffmpeg.args(["-f", "rawvideo", "-pix_fmt", "bgr24", "-"]).output().context("ffmpeg")?;
-        let expected = (self.size.0 * self.size.1 * 3) as usize;
+        let expected = (width * height * 3) as usize;
         ensure!(output.stdout.len() == expected, "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
         Ok(output.stdout)
     }
@@ -194,6 +191,14 @@ impl VirtualDesktop {
             ensure!(self.command("xrandr").args(step).status()?.success(), "xrandr {}", step.join(" "));
         }
         Ok(())
+    }
+
+    /// Sends a signal to the X server.
+    pub fn signal_display(&self, signal: Signal) {
+        if let Some(group) = Pid::from_raw(self.children[0].id() as i32) {
+            // If it is gone, the test that sends it fails by itself.
+            let _ = kill_process_group(group, signal);
+        }
     }
 
     /// Kills the X server, as a crash does.

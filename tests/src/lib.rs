@@ -4,6 +4,7 @@
 pub mod contract;
 pub mod desktop;
 pub mod fingers;
+pub mod fixture;
 pub mod kills;
 pub mod painter;
 pub mod praxis;

@@ -84,8 +84,21 @@ impl Recording {
     /// # Errors
     /// If it does not come up.
     pub fn start(desktop: &VirtualDesktop, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(desktop, folder, arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        desktop: &VirtualDesktop,
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = desktop.command(program("praxis")?);
-        command.args(["record", "--out", path(folder)]).args(arguments);
+        command.args(["record", "--out", path(folder)]).args(arguments).envs(variables.iter().copied());
         let log = std::fs::File::create(folder.join("log"))?;
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
         let mut live = None;
@@ -97,7 +110,9 @@ impl Recording {
                 );
             }
             live = live_file(folder);
-            let has_picture = |file: &PathBuf| praxis_bundle::file::picture_at(file, 0, u64::MAX).is_ok();
+            let has_picture = |file: &PathBuf| {
+                (0..2).any(|display| praxis_bundle::file::picture_at(file, display, u64::MAX).is_ok())
+            };
             Ok(live.as_ref().is_some_and(has_picture))
         })?;
         let live = live.context("no live file")?;

@@ -8,7 +8,7 @@ mod screen;
 mod writer;
 
 pub use screen::{DisplayChoice, geometry_of};
-pub use writer::RESERVE_BYTES;
+pub use writer::DEFAULT_RESERVE_BYTES;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +80,8 @@ pub struct Plan {
     pub max_fps: f64,
     /// Title of the session.
     pub title: Option<String>,
+    /// The recording ends while this much is still free on the disk, so that its file can end well.
+    pub reserve_bytes: u64,
     /// Pictures.
     pub screen: Box<dyn ScreenSource>,
     /// Pointer and keys.
@@ -210,11 +212,12 @@ impl Recorder {
             [&recorded[..], &[Track::Markers, Track::Geometry, Track::Clock, Track::Health]].concat();
         let link = InputLink { context: context.clone(), geometry: shared_geometry };
         let input = input.connect(Some(link));
-        let opened = writer::create(&plan.folder, &path, &manifest, &tracks).and_then(|file| {
-            // Nothing was recorded yet if the screen fails: no empty session is left behind.
-            screen.start().inspect_err(|_| drop(std::fs::remove_file(&path)))?;
-            Ok(file)
-        });
+        let opened =
+            writer::create(&plan.folder, &path, &manifest, &tracks, plan.reserve_bytes).and_then(|file| {
+                // Nothing was recorded yet if the screen fails: no empty session is left behind.
+                screen.start().inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+                Ok(file)
+            });
         let file = match opened {
             Ok(file) => file,
             Err(error) => {

@@ -19,8 +19,10 @@ use super::feeds::Peak;
 use super::{Context, Notice, RecordError};
 use crate::queue::Queues;
 
-/// Recording stops while this much is still free, so that the file can end well.
-pub const RESERVE_BYTES: u64 = 64 << 20;
+/// Reserve on the disk unless told otherwise: a minute of the busiest screen.
+pub const DEFAULT_RESERVE_BYTES: u64 = 64 << 20;
+/// Room beyond the reserve without which a recording does not begin: a first minute.
+const FIRST_MINUTE_BYTES: u64 = 16 << 20;
 const CHUNK_NANOS: u64 = 250_000_000;
 const SECOND_NANOS: u64 = 1_000_000_000;
 
@@ -29,6 +31,7 @@ pub(super) struct LiveFile {
     writer: LiveWriter<File>,
     /// The same file, for syncing and for the room on its disk.
     handle: File,
+    reserve_bytes: u64,
 }
 
 /// Makes the live file in a folder, which is made too if need be.
@@ -37,6 +40,7 @@ pub(super) fn create(
     path: &Path,
     manifest: &Manifest,
     tracks: &[Track],
+    reserve_bytes: u64,
 ) -> Result<LiveFile, RecordError> {
     let failed = |doing: String| move |source: std::io::Error| RecordError::Folder { doing, source };
     let cannot = || failed(format!("cannot write into {}", folder.display()));
@@ -44,8 +48,7 @@ pub(super) fn create(
     let handle = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(cannot())?;
     let made = || -> Result<LiveFile, RecordError> {
         let free = free_bytes(&handle).map_err(cannot())?;
-        // Enough for the reserve and a first minute.
-        let needed = RESERVE_BYTES + (16 << 20);
+        let needed = reserve_bytes.saturating_add(FIRST_MINUTE_BYTES);
         if free < needed {
             let folder = folder.display().to_string();
             return Err(RecordError::DiskFull { free_mib: free >> 20, needed_mib: needed >> 20, folder });
@@ -58,7 +61,7 @@ pub(super) fn create(
         handle.sync_all().map_err(cannot())?;
         // A folder that cannot be synced (some network disks) is no reason not to record.
         let _ = file::sync_folder_of(path);
-        Ok(LiveFile { writer, handle: handle.try_clone().map_err(cannot())? })
+        Ok(LiveFile { writer, handle: handle.try_clone().map_err(cannot())?, reserve_bytes })
     };
     made().inspect_err(|_| drop(std::fs::remove_file(path)))
 }
@@ -214,7 +217,7 @@ impl Work {
             let _ =
                 notices.send(Notice::MustStop(EndReason::SourcesLost, "no source is left to record".into()));
         }
-        if free < RESERVE_BYTES && !self.is_full {
+        if free < self.live.reserve_bytes && !self.is_full {
             self.is_full = true;
             let why =
                 format!("only {} MiB are free on the disk: the recording ends before it is full", free >> 20);

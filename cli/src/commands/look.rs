@@ -155,7 +155,7 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
         let ready = lines.partition_point(|(nanos, _)| *nanos < until);
         lines.drain(..ready).try_for_each(|(_, line)| writeln!(out, "{line}"))
     };
-    file::for_each_message(&arguments.file, |channel, _, nanos, data| {
+    let unreadable_bytes = file::for_each_message(&arguments.file, |channel, _, nanos, data| {
         let track = channel.track;
         let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&track));
         if !is_wanted || matches!(track, Track::Screen(_) | Track::Narration) || failure.is_some() {
@@ -177,12 +177,13 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
         return Err(error.into());
     }
     flush(&mut lines, u64::MAX)?;
-    Ok(Done::Fine)
+    Ok(done(unreadable_bytes))
 }
 
 pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
     let info = file::info_of(&arguments.file)?;
-    let Some(rate_hz) = narration_rate(&arguments.file)? else {
+    let is_heard = info.tracks.get(&Track::Narration).is_some_and(|track| track.messages > 0);
+    let Some(rate_hz) = info.manifest.capture.narration_rate_hz.filter(|_| is_heard) else {
         anyhow::bail!("{} has no narration: it was recorded without a microphone", arguments.file.display());
     };
     let spec = hound::WavSpec {
@@ -197,7 +198,7 @@ pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
     let mut written = 0u64;
     let mut next_position = None;
     let mut failure = None;
-    file::for_each_message(&arguments.file, |channel, _, nanos, data| {
+    let unreadable_bytes = file::for_each_message(&arguments.file, |channel, _, nanos, data| {
         if channel.track != Track::Narration || failure.is_some() {
             return Ok(());
         }
@@ -237,16 +238,16 @@ pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
         None => finish().and_then(|()| writer.finalize()),
     }
     .with_context(failed)?;
-    Ok(Done::Fine)
+    Ok(done(unreadable_bytes))
 }
 
-fn narration_rate(path: &Path) -> Result<Option<u32>> {
-    let mut rate = None;
-    file::for_each_message(path, |channel, _, _, data| {
-        if channel.track == Track::Narration && rate.is_none() {
-            rate = Some(voice::decode(data)?.rate_hz);
-        }
-        Ok(())
-    })?;
-    Ok(rate)
+/// What is there was printed or written; says if something is missing.
+fn done(unreadable_bytes: u64) -> Done {
+    if unreadable_bytes == 0 {
+        return Done::Fine;
+    }
+    eprintln!(
+        "{unreadable_bytes} bytes of the file cannot be read, so something is missing: praxis check says where"
+    );
+    Done::DataLost
 }

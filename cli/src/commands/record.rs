@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         },
         max_fps: arguments.fps.into(),
         title: arguments.title.clone(),
+        reserve_bytes: arguments.keep_free << 20,
         screen: desktop.screen,
         input: desktop.input,
         windows: desktop.windows,

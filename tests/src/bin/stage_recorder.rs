@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use praxis_bundle::messages::{KeyKind, KeyMessage, PointerKind, PointerMessage, Rect, Window};
 use praxis_capture_core::clock::SystemTime;
-use praxis_capture_core::recorder::{DisplayChoice, Plan, Recorder, Voice};
+use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Plan, Recorder, Voice};
 use praxis_capture_core::sources::InputEvent;
 use praxis_capture_core::sources::synthetic::{RATE_HZ, Stage};
 use praxis_tests::desktop::let_pass;
@@ -29,6 +29,7 @@ fn main() -> Result<()> {
         displays: DisplayChoice::All,
         max_fps: 12.0,
         title: None,
+        reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),

@@ -1,0 +1,198 @@
+//! A small bundle with a message of every kind, the same bytes every time: for tests of what the commands print.
+
+use std::path::Path;
+
+use anyhow::Result;
+use praxis_bundle::manifest::{
+    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Manifest, Outcome,
+    PointerSettings, System,
+};
+use praxis_bundle::messages::{
+    ClockMessage, Display, GapReason, GeometryMessage, HealthMessage, KeyKind, KeyMessage, Life,
+    MarkersMessage, Modifier, PointerKind, PointerMessage, Rect, TrackHealth, Window, WindowsMessage,
+};
+use praxis_bundle::narration::{Block, encode_pcm};
+use praxis_bundle::screen::{Encoder, Times};
+use praxis_bundle::{LiveWriter, Track};
+use serde::Serialize;
+use uuid::Uuid;
+
+const MILLI: u64 = 1_000_000;
+const DISPLAY: Rect = Rect { x_px: 0, y_px: 0, width_px: 96, height_px: 64 };
+
+/// Writes it as a live file of two seconds.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_live(path: &Path) -> Result<()> {
+    let screen = Track::Screen(0);
+    let tracks: Vec<Track> = [screen].into_iter().chain(Track::SINGLE).collect();
+    let mut writer = LiveWriter::new(std::fs::File::create_new(path)?, &manifest(), &tracks)?;
+    let json = |writer: &mut LiveWriter<_>, track: Track, millis: u64, message: &dyn Json| -> Result<()> {
+        Ok(writer.push(track.channel(), millis * MILLI, &message.bytes()?)?)
+    };
+    let times = |millis: u64| Times {
+        first_damage: millis * MILLI - MILLI,
+        capture_start: millis * MILLI,
+        capture_end: millis * MILLI,
+    };
+    let mut encoder = Encoder::new(DISPLAY.width_px, DISPLAY.height_px)?;
+    writer.push(screen.key_channel().unwrap_or(screen.channel()), MILLI, &encoder.keyframe(times(1)))?;
+    json(&mut writer, Track::Geometry, 1, &geometry())?;
+    json(&mut writer, Track::Clock, 1, &ClockMessage::System { wall_nanos: 3, monotonic_nanos: 2 })?;
+    let x_server = ClockMessage::XServer { server_millis: 70, uncertainty_nanos: 40_000 };
+    json(&mut writer, Track::Clock, 2, &x_server)?;
+    json(&mut writer, Track::Windows, 3, &WindowsMessage { active: Some(window()) })?;
+    writer.close_chunk()?;
+    json(&mut writer, Track::Pointer, 300, &pointer(PointerKind::Move))?;
+    json(
+        &mut writer,
+        Track::Pointer,
+        310,
+        &PointerMessage { button: Some(1), ..pointer(PointerKind::Press) },
+    )?;
+    json(
+        &mut writer,
+        Track::Pointer,
+        320,
+        &PointerMessage { button: Some(1), ..pointer(PointerKind::Release) },
+    )?;
+    let wheel = PointerMessage { dx: Some(0.0), dy: Some(-1.0), ..pointer(PointerKind::Scroll) };
+    json(&mut writer, Track::Pointer, 330, &wheel)?;
+    json(&mut writer, Track::Keys, 400, &key(KeyKind::Press, Some("é"), "eacute"))?;
+    json(&mut writer, Track::Keys, 450, &key(KeyKind::Release, None, "eacute"))?;
+    let shortcut = KeyMessage { modifiers: vec![Modifier::Control], ..key(KeyKind::Press, None, "s") };
+    json(&mut writer, Track::Keys, 500, &shortcut)?;
+    encoder.update(10, 10, 2, 1, &[9, 8, 7, 0, 6, 5, 4, 0]);
+    writer.push(screen.channel(), 520 * MILLI, &encoder.delta(times(520)))?;
+    let samples = (0..1600).map(|n| (n % 50) * 100).collect();
+    let voice = encode_pcm(&Block { rate_hz: 16_000, position: 0, samples });
+    writer.push(Track::Narration.channel(), 600 * MILLI, &voice)?;
+    writer.close_chunk()?;
+    json(&mut writer, Track::Markers, 800, &MarkersMessage::Marker { label: "here".into() })?;
+    let track = screen.name();
+    let gap =
+        MarkersMessage::GapBegin { track: track.clone(), reason: GapReason::Pause, detail: String::new() };
+    json(&mut writer, Track::Markers, 900, &gap)?;
+    json(&mut writer, Track::Health, 1000, &health())?;
+    json(&mut writer, Track::Markers, 1200, &MarkersMessage::GapEnd { track })?;
+    json(&mut writer, Track::Windows, 1300, &WindowsMessage { active: None })?;
+    let ending = Ending {
+        session_time_nanos: 2000 * MILLI,
+        reason: EndReason::Stopped,
+        outcome: Some(Outcome::Success),
+        note: Some("it converged".into()),
+    };
+    writer.end(&ending)?;
+    Ok(())
+}
+
+trait Json {
+    fn bytes(&self) -> Result<Vec<u8>>;
+}
+
+impl<T: Serialize> Json for T {
+    fn bytes(&self) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self)?)
+    }
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        format_version: FORMAT_VERSION,
+        session_id: Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001),
+        bundle_id: Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0002),
+        app_version: "0.1.0".into(),
+        epoch_wall_nanos: 1_760_000_000_000_000_000,
+        epoch_boottime_nanos: 5_000_000_000,
+        system: System {
+            os: "linux".into(),
+            name: "Debian GNU/Linux 12 (bookworm)".into(),
+            kernel: "6.1.0".into(),
+            arch: "x86_64".into(),
+            window_system: "x11".into(),
+        },
+        displays: geometry().displays,
+        keyboard: Keyboard { layouts: vec!["German".into()] },
+        pointer: PointerSettings { double_click_millis: Some(400), drag_distance_px: Some(8) },
+        title: Some("Fit a model".into()),
+        project: None,
+        task: None,
+        expert: None,
+        consent_version: None,
+        capture: CaptureSettings {
+            max_fps: 12.0,
+            microphone: Some("Built-in".into()),
+            narration_rate_hz: Some(16_000),
+            lossy: "never".into(),
+        },
+        backends: vec![Backend {
+            tracks: vec!["pointer".into(), "keys".into()],
+            name: "x11".into(),
+            cannot: vec!["smooth scrolling: wheel steps are whole".into()],
+        }],
+    }
+}
+
+fn geometry() -> GeometryMessage {
+    let display = Display {
+        number: 0,
+        name: "HDMI-1".into(),
+        rect: DISPLAY,
+        width_mm: 527,
+        height_mm: 296,
+        scale: 1.0,
+        is_primary: true,
+        is_recorded: true,
+    };
+    GeometryMessage { root_width_px: 96, root_height_px: 64, displays: vec![display] }
+}
+
+fn window() -> Window {
+    let (title, class) = ("model.py - Mousepad".into(), "Mousepad".into());
+    Window { id: 0x80_0003, title, class, pid: Some(4242), rect: DISPLAY }
+}
+
+fn pointer(kind: PointerKind) -> PointerMessage {
+    PointerMessage {
+        kind,
+        x_px: 40,
+        y_px: 30,
+        display: Some(0),
+        button: None,
+        dx: None,
+        dy: None,
+        modifiers: vec![],
+        source_millis: Some(300),
+    }
+}
+
+fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {
+    KeyMessage {
+        kind,
+        text: text.map(str::to_owned),
+        keysym: keysym.into(),
+        keycode: 34,
+        modifiers: vec![],
+        repeat: false,
+        layout: 0,
+        source_millis: Some(400),
+    }
+}
+
+fn health() -> HealthMessage {
+    let track = |track: &str, messages, drops, life| TrackHealth {
+        track: track.into(),
+        last_message_nanos: Some(520 * MILLI),
+        messages,
+        drops,
+        queue_bytes: 0,
+        life,
+    };
+    HealthMessage {
+        tracks: vec![track("screen/0", 2, 1, Life::Alive), track("keys", 3, 0, Life::Lost)],
+        narration_peak_dbfs: Some(-16.5),
+        disk_free_bytes: 80_000_000_000,
+        missed_damage: 0,
+    }
+}

@@ -1,0 +1,97 @@
+//! What `praxis` prints, held by snapshots: programs and people rely on it. A change of a snapshot is a change of the
+//! interface, and belongs into the changelog.
+
+use std::path::Path;
+
+use anyhow::Result;
+use praxis_tests::fixture;
+use praxis_tests::praxis::{ok, path, run};
+
+/// What a command printed, with the folder and what depends on the version of zstd left out.
+fn printed(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = run(arguments)?;
+    let mut text = String::new();
+    for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        let said = String::from_utf8_lossy(bytes).replace(path(folder), "FOLDER");
+        if !said.is_empty() {
+            text += &format!("{name}:\n{said}\n");
+        }
+    }
+    let code = output.status.code().unwrap_or(-1);
+    let is_volatile = |line: &&str| {
+        let line = line.trim_start();
+        ["\"sha256\"", "\"bytes\"", "size  "].iter().any(|start| line.starts_with(start))
+    };
+    let hide = |line: &str| if is_volatile(&line) { "…" } else { line }.to_owned();
+    Ok(text.lines().map(hide).chain([format!("code {code}\n")]).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn help_of_every_command_is_as_it_was() -> Result<()> {
+    let help = ok(&["help"])?;
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = commands.filter_map(|line| {
+        line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("   "))
+    });
+    let mut all = help.clone();
+    for name in names.filter(|name| *name != "help") {
+        all += &format!("\n――― praxis {name} ―――\n\n{}", ok(&[name, "--help"])?);
+    }
+    insta::assert_snapshot!("help", all);
+    Ok(())
+}
+
+#[test]
+fn json_and_messages_of_every_command_are_as_they_were() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let live = folder.path().join("0192.live.mcap");
+    fixture::write_live(&live)?;
+    let cut = folder.path().join("cut.live.mcap");
+    let bytes = std::fs::read(&live)?;
+    std::fs::write(&cut, &bytes[..bytes.len() - 400])?;
+    let mended = folder.path().join("mended.mcap");
+    let sealed = folder.path().join("0192.mcap");
+    let (live, cut, mended, sealed) = (path(&live), path(&cut), path(&mended), path(&sealed));
+    let check = |name: &str, arguments: &[&str]| -> Result<()> {
+        let printed = printed(folder.path(), arguments)?;
+        insta::assert_snapshot!(name, printed);
+        Ok(())
+    };
+    check("check of a live file", &["check", live, "--json"])?;
+    check("info of a live file", &["info", live])?;
+    check("check of a cut file", &["check", cut, "--json"])?;
+    check("info of a cut file", &["info", cut, "--json"])?;
+    check("events of a cut file", &["events", cut, "--track", "markers"])?;
+    check("recover", &["recover", cut, "-o", mended])?;
+    check("info of a recovered file", &["info", mended])?;
+    std::fs::remove_file(cut)?;
+    std::fs::remove_file(mended)?;
+    check("seal", &["seal", live])?;
+    check("info", &["info", sealed, "--json"])?;
+    check("check", &["check", sealed, "--json"])?;
+    check("events", &["events", sealed])?;
+    check("events of a track", &["events", sealed, "--track", "keys"])?;
+    check("list json", &["list", "--out", path(folder.path()), "--json"])?;
+    let png = folder.path().join("x.png");
+    check("frame in a gap", &["frame", sealed, "--at", "1.1", "-o", path(&png)])?;
+    check("frame of no display", &["frame", sealed, "--at", "1", "--display", "3", "-o", path(&png)])?;
+    check("unknown track", &["events", sealed, "--track", "smell"])?;
+    check("delete", &["delete", sealed])?;
+    check("delete again", &["delete", sealed])?;
+    check("seal of nothing", &["seal", sealed])?;
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    left.sort();
+    assert_eq!(left, ["x.png"], "delete takes the digest too");
+    Ok(())
+}
+
+#[test]
+fn completions_and_manual_page_are_made() -> Result<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(ok(&["completions", shell])?.contains("keep-free"), "{shell}");
+    }
+    assert!(ok(&["man"])?.contains(".TH praxis"));
+    Ok(())
+}

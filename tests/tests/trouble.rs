@@ -1,0 +1,297 @@
+//! What goes wrong while recording: a full disk, a file that cannot grow, a terminal that is closed, a display that
+//! freezes or changes. The session goes on or ends well, says so, and nothing is left behind.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use praxis_bundle::file;
+use praxis_bundle::messages::Rect;
+use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
+use praxis_tests::painter::Brush;
+use praxis_tests::praxis::{Recording, events, info, live_file, ok, path, program};
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn log_says(folder: &Path, text: &str) -> Result<()> {
+    wait_until(text, || Ok(std::fs::read_to_string(folder.join("log"))?.contains(text)))
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_recording_while_there_is_room_for_its_end() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(640, 480)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let free_mib = rustix::fs::statvfs(folder.path()).map(|stat| (stat.f_bavail * stat.f_frsize) >> 20)?;
+    let too_much = free_mib.to_string();
+    let mut command = desktop.command(program("praxis")?);
+    let refused =
+        command.args(["record", "--mic", "none", "--keep-free", &too_much, "--out", path(folder.path())]);
+    let refused = refused.output()?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    ensure!(refused.status.code() == Some(1) && said.contains("are needed to record"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 0, "a refused recording leaves nothing");
+
+    let keep_free = (free_mib - 60).to_string();
+    let arguments = ["--mic", "none", "--keep-free", &keep_free];
+    let mut recording = Recording::start(&desktop, folder.path(), &arguments)?;
+    desktop.xdotool(&["type", "--delay", "5", "before"])?;
+    let mut filler = File::create(folder.path().join("filler"))?;
+    wait_until("the end of the recording", || {
+        filler.write_all(&vec![7; 16 << 20])?;
+        Ok(recording.child.try_wait()?.is_some())
+    })?;
+    log_says(folder.path(), "the recording ends before it is full")?;
+    std::fs::remove_file(folder.path().join("filler"))?;
+    let (bundle, code) = recording.wait()?;
+    assert_eq!(code, Some(3));
+    ok(&["check", path(&bundle)])?;
+    let facts = info(&bundle)?;
+    assert_eq!(facts["ending"]["reason"], "disk_full");
+    let text: String = events(&bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(text, "before");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_can_grow_no_more_ends_the_session_loudly_and_keeps_what_was_recorded() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(640, 480)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    // The file may have 64 KiB; what comes after is refused by the system, as on a disk that is full at once.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 64; exec '{}' record --mic none --out '{}'",
+        program("praxis")?.display(),
+        folder.path().display()
+    );
+    let mut child = desktop.command("bash").args(["-c", &script]).stderr(Stdio::piped()).spawn()?;
+    wait_until("a live file", || {
+        Ok(live_file(folder.path()).is_some_and(|f| f.metadata().is_ok_and(|m| m.len() > 0)))
+    })?;
+    desktop.xdotool(&["type", "--delay", "5", "kept"])?;
+    let brush = Brush::new(&desktop.display)?;
+    let mut seed = 1u32;
+    wait_until("the end of the recording", || {
+        for _ in 0..200 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let rect = Rect {
+                x_px: (seed >> 23) as i32,
+                y_px: (seed >> 8 & 0x1ff) as i32,
+                width_px: 9,
+                height_px: 7,
+            };
+            brush.paint(rect, [(seed >> 24) as u8, (seed >> 16) as u8, seed as u8])?;
+        }
+        Ok(child.try_wait()?.is_some())
+    })?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("what was recorded is kept in"), "{said}");
+    let listed: Value = serde_json::from_str(&ok(&["list", "--out", path(folder.path()), "--json"])?)?;
+    assert_eq!(listed[0]["state"], "recovered", "{listed}");
+    let bundle = PathBuf::from(listed[0]["path"].as_str().context("no path")?);
+    ok(&["check", path(&bundle)])?;
+    let text: String = events(&bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(text, "kept");
+    Ok(())
+}
+
+#[test]
+fn a_terminal_gives_single_keys_and_may_be_closed() -> Result<()> {
+    let desktop = VirtualDesktop::start(320, 240)?;
+    let folder = tempfile::tempdir()?;
+    use rustix::pty::OpenptFlags;
+    // The recorder must not inherit the end of the terminal that is closed.
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    rustix::pty::grantpt(&master)?;
+    rustix::pty::unlockpt(&master)?;
+    let slave = rustix::pty::ptsname(&master, Vec::new())?.into_string()?;
+    let slave = File::options().read(true).write(true).open(slave)?;
+    let mut command = desktop.command("setsid");
+    command.args([
+        "--ctty",
+        path(&program("praxis")?),
+        "record",
+        "--mic",
+        "none",
+        "--out",
+        path(folder.path()),
+    ]);
+    command.stdin(slave.try_clone()?).stderr(slave).stdout(Stdio::piped());
+    let child = command.spawn()?;
+    drop(command);
+    let mut screen = File::from(master.try_clone()?);
+    let mut keys = File::from(master);
+    let mut seen = Vec::new();
+    let mut until = |text: &str| -> Result<()> {
+        let mut buffer = [0; 4096];
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let count = std::io::Read::read(&mut screen, &mut buffer)?;
+            ensure!(count > 0, "the terminal ended: {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        seen.clear();
+        Ok(())
+    };
+    until("screen/0 ok")?;
+    keys.write_all(b"m")?;
+    until("marked 0:")?;
+    keys.write_all(b"p")?;
+    until("paused: nothing is recorded")?;
+    keys.write_all(b"p")?;
+    until("recording again")?;
+    // Closing the window of a terminal takes both ends away.
+    drop((keys, screen));
+    let output = child.wait_with_output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    let bundle = PathBuf::from(printed.lines().last().context("no path")?);
+    assert_eq!(output.status.code(), Some(0));
+    ok(&["check", path(&bundle)])?;
+    let facts = info(&bundle)?;
+    assert_eq!(facts["ending"]["reason"], "stopped");
+    assert_eq!(facts["markers"].as_array().map(Vec::len), Some(1));
+    let gap = &facts["gaps"][0];
+    assert!(gap["reason"] == "pause" && gap["end"].is_u64(), "{gap}");
+    Ok(())
+}
+
+#[test]
+fn a_reader_of_the_messages_may_go_away() -> Result<()> {
+    let desktop = VirtualDesktop::start(320, 240)?;
+    let folder = tempfile::tempdir()?;
+    let mut command = desktop.command(program("praxis")?);
+    command.args(["record", "--mic", "none", "--out", path(folder.path())]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().context("no stderr")?).read_line(&mut line)?;
+    assert!(line.starts_with("recording "), "{line}");
+    let live = live_file(folder.path()).context("no live file")?;
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).context("no process")?;
+    let has_marker = || -> Result<bool> { Ok(!file::info_of(&live)?.markers.is_empty()) };
+    rustix::process::kill_process(pid, Signal::USR2)?;
+    wait_until("a marker", has_marker)?;
+    drop(child.stdout.take());
+    rustix::process::kill_process(pid, Signal::INT)?;
+    assert_eq!(child.wait()?.code(), Some(0));
+    let bundle = live.with_file_name(live.file_name().unwrap().to_string_lossy().replace(".live", ""));
+    ok(&["check", path(&bundle)])?;
+    let head = format!("'{}' events '{}' | head -n 1", program("praxis")?.display(), bundle.display());
+    let output = Command::new("bash").args(["-o", "pipefail", "-c", &head]).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+#[test]
+fn a_frozen_display_is_said_loudly_and_its_return_too() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(640, 480)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
+    desktop.signal_display(Signal::STOP);
+    let lost = log_says(folder.path(), "screen/0 has shown no life for 3 seconds");
+    desktop.signal_display(Signal::CONT);
+    lost?;
+    for track in ["screen/0", "keys", "pointer", "windows"] {
+        log_says(folder.path(), &format!("{track} is back"))?;
+    }
+    desktop.xdotool(&["type", "--delay", "5", "after"])?;
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(3), "it may have missed something");
+    ok(&["check", path(&bundle)])?;
+    let lives = events(&bundle, &["health"])?;
+    let life = |event: &Value| {
+        let tracks = event["tracks"].as_array().unwrap();
+        tracks.iter().find(|track| track["track"] == "screen/0").unwrap()["life"].as_str().unwrap().to_owned()
+    };
+    let mut lives: Vec<_> = lives.iter().map(life).collect();
+    lives.dedup();
+    assert_eq!(lives, ["alive", "lost", "alive"]);
+    let text: String = events(&bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(text, "after");
+    Ok(())
+}
+
+#[test]
+fn a_display_that_changes_its_size_is_exact_again_and_one_of_two_can_be_chosen() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(800, 600)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
+    let_pass(Duration::from_millis(300));
+    let (before, large) = (recording.now_nanos(), desktop.screenshot((800, 600))?);
+    desktop.resize(640, 480)?;
+    desktop.xdotool(&["type", "--delay", "5", "smaller"])?;
+    let_pass(Duration::from_millis(700));
+    let (after, small) = (recording.now_nanos(), desktop.screenshot((640, 480))?);
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    ensure!(code == Some(0), "exit code {code:?}: {}", std::fs::read_to_string(folder.path().join("log"))?);
+    ok(&["check", path(&bundle)])?;
+    for (at, expected, size) in [(before, large, (800, 600)), (after, small, (640, 480))] {
+        let picture = file::picture_at(&bundle, 0, at)?;
+        assert_eq!((picture.width_px, picture.height_px), size);
+        assert!(picture.bgr == expected, "the picture of {size:?} is not the screenshot");
+    }
+    let widths: Vec<_> = events(&bundle, &["geometry"])?
+        .iter()
+        .map(|event| event["root_width_px"].as_u64().unwrap())
+        .collect();
+    assert_eq!(widths.first().zip(widths.last()), Some((&800, &640)));
+
+    for (name, place, output) in
+        [("left", "300/80x480/120+0+0", "screen"), ("right", "340/90x480/120+300+0", "none")]
+    {
+        let xrandr = desktop.command("xrandr").args(["--setmonitor", name, place, output]).status()?;
+        ensure!(xrandr.success(), "xrandr");
+    }
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none", "--display", "right"])?;
+    desktop.xdotool(&["mousemove", "100", "100", "click", "1", "mousemove", "400", "100", "click", "1"])?;
+    let (bundle, _) = recording.stop(Signal::INT)?;
+    let facts = info(&bundle)?;
+    let names: Vec<_> = facts["tracks"].as_array().unwrap().iter().map(|track| &track["name"]).collect();
+    assert!(names.contains(&&"screen/1".into()) && !names.contains(&&"screen/0".into()), "{names:?}");
+    let picture = file::picture_at(&bundle, 1, u64::MAX)?;
+    assert_eq!((picture.width_px, picture.height_px), (340, 480));
+    let clicks = events(&bundle, &["pointer"])?;
+    let displays: Vec<_> = clicks
+        .iter()
+        .filter(|event| event["kind"] == "press")
+        .map(|event| event["display"].clone())
+        .collect();
+    assert_eq!(displays, [Value::Null, 1.into()]);
+    Ok(())
+}
+
+#[test]
+fn however_it_ends_no_child_no_shared_memory_and_no_temporary_file_is_left() -> Result<()> {
+    let desktop = VirtualDesktop::start(320, 240)?;
+    for (signal, left_files) in
+        [(Signal::KILL, 2), (Signal::QUIT, 2), (Signal::TERM, 3), (Signal::HUP, 3), (Signal::INT, 3)]
+    {
+        let (folder, temporary) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let variables = [("TMPDIR", path(temporary.path()))];
+        let recording = Recording::start_with(&desktop, folder.path(), &[], &variables)?;
+        let pid = recording.child.id();
+        assert_eq!(
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?,
+            "",
+            "it has no child"
+        );
+        // Memory with a name, or of System V, outlives a process; it uses none, so none can be left.
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+        assert!(maps.contains("memfd:praxis-screen"), "{maps}");
+        assert!(!maps.contains("/SYSV") && !maps.contains("/dev/shm/"), "{maps}");
+        recording.signal(signal)?;
+        recording.child.wait_with_output()?;
+        assert_eq!(std::fs::read_dir(temporary.path())?.count(), 0, "{signal:?}: temporary files");
+        // The log of this test, and the live file or the bundle and its digest.
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), left_files, "{signal:?}");
+    }
+    Ok(())
+}
