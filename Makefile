@@ -28,8 +28,9 @@ ci: test ## Tests, then 50 kills and two minutes of memory
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture memory --minutes 2
 
-torture: build ## 1,000 kills and half an hour of memory
-	$(TARGET)/debug/torture kills --rounds 1000
+torture: build ## 1,000 kills of synthetic sources, 50 of real ones, half an hour of memory
+	$(TARGET)/debug/torture stage-kills --rounds 1000
+	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture memory --minutes 30
 
 fmt: ## Format the code

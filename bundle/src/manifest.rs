@@ -185,3 +185,58 @@ pub struct Seal {
     /// Version of the program that sealed.
     pub app_version: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn names(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    into.push(name.clone());
+                    names(value, into);
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| names(value, into)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_format_document_names_every_field_of_the_metadata() {
+        let display = json!({
+            "number": 0, "name": "", "rect": {"x_px": 0, "y_px": 0, "width_px": 0, "height_px": 0},
+            "width_mm": 0, "height_mm": 0, "scale": 1.0, "is_primary": true, "is_recorded": true,
+        });
+        let backend = json!({"tracks": [], "name": "", "cannot": []});
+        let manifest: Manifest = serde_json::from_value(json!({
+            "format_version": 1, "session_id": Uuid::nil(), "bundle_id": Uuid::nil(), "app_version": "",
+            "epoch_wall_nanos": 0, "epoch_boottime_nanos": 0, "system": System::default(), "displays": [display],
+            "keyboard": Keyboard::default(), "pointer": PointerSettings::default(),
+            "capture": CaptureSettings::default(), "backends": [backend],
+        }))
+        .unwrap();
+        let damage = DamagedRange {
+            start_byte: 0,
+            end_byte: 0,
+            after_nanos: 0,
+            before_nanos: None,
+            why: String::new(),
+        };
+        let recovery = Recovery { damages: vec![damage], ..Recovery::default() };
+        let (reason, outcome) = (EndReason::DiskFull, Some(Outcome::Success));
+        let ending = Ending { session_time_nanos: 0, reason, outcome, note: None };
+        let document = include_str!("../../docs/bundle-format.md");
+        let mut fields = Vec::new();
+        names(&json!([manifest, ending, recovery, Seal { app_version: String::new() }]), &mut fields);
+        // A rectangle's fields are those of the JSON schemas.
+        fields.retain(|field| !field.ends_with("_px") || field == "drag_distance_px");
+        assert!(fields.len() > 40, "{fields:?}");
+        for field in fields {
+            assert!(document.contains(&format!("`{field}`")), "docs/bundle-format.md lacks `{field}`");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use praxis_bundle::messages::{self, KeyKind, KeyMessage, PointerKind, PointerMes
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::synthetic::{RATE_HZ, Stage};
-use praxis_capture_core::sources::{InputEvent, x11};
+use praxis_capture_core::sources::{InputEvent, InputSource, x11};
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
 use praxis_tests::fingers::Fingers;
@@ -194,4 +194,19 @@ fn text_is_right_in_every_layout_and_for_characters_that_no_layout_has() -> Resu
     let text = "€ß→é∀ж漢😀 Łódź naïve a";
     check("spare keys", &|| desktop.xdotool(&["type", "--delay", "2", text]).map(drop), text)?;
     check("spare keys at full speed", &|| desktop.xdotool(&["type", "--delay", "0", text]).map(drop), text)
+}
+
+#[test]
+fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(320, 240)?;
+    let settings = |desktop: &VirtualDesktop| -> Result<_> {
+        let pointer = x11::Input::open(time(), Some(&desktop.display))?.settings().1;
+        Ok((pointer.double_click_millis, pointer.drag_distance_px))
+    };
+    assert_eq!(settings(&desktop)?, (None, None), "no settings manager");
+    let config = desktop.folder.path().join("xsettingsd.conf");
+    let text = "Gtk/FontName \"Sans 10\"\nNet/DoubleClickTime 350\nXft/Antialias 1\nNet/DndDragThreshold 9\n";
+    std::fs::write(&config, text)?;
+    desktop.spawn("xsettingsd", &["-c", &config.display().to_string()])?;
+    wait_until("a settings manager", || Ok(settings(&desktop)? == (Some(350), Some(9))))
 }

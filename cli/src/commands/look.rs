@@ -1,7 +1,6 @@
 //! `praxis info`, `check`, `frame`, `events` and `narration`.
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use praxis_bundle::info::{Gap, Info};

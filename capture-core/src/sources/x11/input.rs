@@ -26,6 +26,7 @@ use x11rb::x11_utils::TryParse;
 
 use super::keymap::{Keymap, keymap_requests, modifiers};
 use super::server_time::ServerTime;
+use super::settings::pointer_settings;
 use super::{X11Error, connect, next_event};
 use crate::clock::SharedTime;
 use crate::sources::{InputEvent, InputSource, SourceError, Stop};
@@ -57,7 +58,8 @@ pub struct Input {
     probe: Window,
     has_idle_time: bool,
     server_time: Mutex<ServerTime>,
-    layouts: Vec<String>,
+    keyboard: Keyboard,
+    pointer: PointerSettings,
     held: HashSet<u8>,
 }
 
@@ -75,54 +77,27 @@ impl Input {
                     .into(),
             ));
         }
-        let layouts = Keymap::open(display)?.layouts();
+        let keyboard = Keyboard { layouts: Keymap::open(display)?.layouts() };
+        let pointer = pointer_settings(&control, screen)?;
         let root = control.setup().roots[screen].root;
-        let display = display.map(str::to_owned);
-        Ok(Self::set_up(time, display, data, control, root, layouts)?)
-    }
-
-    fn set_up(
-        time: SharedTime,
-        display: Option<String>,
-        data: RustConnection,
-        control: RustConnection,
-        root: Window,
-        layouts: Vec<String>,
-    ) -> Result<Self, X11Error> {
-        control.record_query_version(1, 13)?.reply()?;
-        let context = control.generate_id()?;
-        let range = record::Range {
-            device_events: record::Range8 { first: KEY_PRESS_EVENT, last: MOTION_NOTIFY_EVENT },
-            core_requests: record::Range8 {
-                first: CHANGE_KEYBOARD_MAPPING_REQUEST,
-                last: CHANGE_KEYBOARD_MAPPING_REQUEST,
-            },
-            ext_requests: keymap_requests(&control)?,
-            ..record::Range::default()
-        };
-        control.record_create_context(context, 0, &[record::CS::ALL_CLIENTS.into()], &[range])?.check()?;
-        let probe = control.generate_id()?;
-        let attributes = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        control
-            .create_window(0, probe, root, -1, -1, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &attributes)?
-            .check()?;
-        let has_idle_time = control.extension_information(screensaver::X11_EXTENSION_NAME)?.is_some();
-        let keys = control.query_keymap()?.reply()?.keys;
-        let held = (0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect();
-        let (server_time, opened_nanos) = (Mutex::default(), time.boot_nanos());
+        let context = record_context(&control)?;
+        let probe = probe_window(&control, root)?;
+        let has_idle_time =
+            control.extension_information(screensaver::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_some();
         let input = Self {
+            opened_nanos: time.boot_nanos(),
             time,
-            display,
-            opened_nanos,
+            display: display.map(str::to_owned),
+            held: held_keys(&control)?,
             data,
             control,
             context,
             root,
             probe,
             has_idle_time,
-            server_time,
-            layouts,
-            held,
+            server_time: Mutex::default(),
+            keyboard,
+            pointer,
         };
         input.pair_clocks()?;
         Ok(input)
@@ -227,6 +202,35 @@ impl Input {
     }
 }
 
+/// Makes a recording context for all input, and for requests that change the keymap.
+fn record_context(control: &RustConnection) -> Result<record::Context, X11Error> {
+    control.record_query_version(1, 13)?.reply()?;
+    let context = control.generate_id()?;
+    let mapping = CHANGE_KEYBOARD_MAPPING_REQUEST;
+    let range = record::Range {
+        device_events: record::Range8 { first: KEY_PRESS_EVENT, last: MOTION_NOTIFY_EVENT },
+        core_requests: record::Range8 { first: mapping, last: mapping },
+        ext_requests: keymap_requests(control)?,
+        ..record::Range::default()
+    };
+    control.record_create_context(context, 0, &[record::CS::ALL_CLIENTS.into()], &[range])?.check()?;
+    Ok(context)
+}
+
+fn probe_window(control: &RustConnection, root: Window) -> Result<Window, X11Error> {
+    let probe = control.generate_id()?;
+    let attributes = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+    control
+        .create_window(0, probe, root, -1, -1, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &attributes)?
+        .check()?;
+    Ok(probe)
+}
+
+fn held_keys(control: &RustConnection) -> Result<HashSet<u8>, X11Error> {
+    let keys = control.query_keymap()?.reply()?.keys;
+    Ok((0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect())
+}
+
 /// An X event as ours. Key, button and motion events share one layout.
 fn understand(
     event: &KeyPressEvent,
@@ -289,7 +293,7 @@ impl InputSource for Input {
     }
 
     fn settings(&self) -> (Keyboard, PointerSettings) {
-        (Keyboard { layouts: self.layouts.clone() }, PointerSettings::default())
+        (self.keyboard.clone(), self.pointer.clone())
     }
 
     fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {

@@ -7,6 +7,7 @@ mod input;
 mod keymap;
 mod screen;
 mod server_time;
+mod settings;
 mod shm;
 mod stir;
 mod windows;
