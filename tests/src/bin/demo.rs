@@ -35,7 +35,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
     std::thread::scope(|scope| -> Result<()> {
         let shared = &*desktop;
         let speech = scope.spawn(move || shared.speak(SPOKEN));
-        shared.xdotool(&["type", "--delay", "90", TYPED])?;
+        shared.xdotool(&["type", "--delay", "125", TYPED])?;
         speech.join().map_err(|_| anyhow::anyhow!("speaking failed"))?
     })?;
     recording.signal(Signal::USR2)?;
@@ -44,7 +44,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
         Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("Mousepad"))
     })?;
     desktop.xdotool(&["getactivewindow", "windowmove", "900", "300"])?;
-    desktop.xdotool(&["type", "--delay", "90", NOTE])?;
+    desktop.xdotool(&["type", "--delay", "125", NOTE])?;
     // Drag the terminal by its title bar.
     desktop.xdotool(&["mousemove", "300", "68", "mousedown", "1"])?;
     for step in 1..=40 {
