@@ -40,13 +40,13 @@ pub enum Error {
         why: String,
     },
     /// A length is over its limit.
-    #[error("{what} of {found} bytes is over the limit of {limit}")]
+    #[error("{what}: {found}, over the limit of {limit}")]
     TooLarge {
-        /// Which record or message.
+        /// What is counted: bytes of a chunk, pixels of a display.
         what: &'static str,
-        /// Bytes claimed.
+        /// As many as there are, or are claimed.
         found: u64,
-        /// Bytes allowed.
+        /// As many as are allowed.
         limit: u64,
     },
     /// A checksum does not match its bytes.
@@ -69,13 +69,27 @@ pub enum Error {
         /// Sequence number it needs.
         needed: u32,
     },
+    /// The file is damaged just before that time, so nobody can tell what the display showed then.
+    #[error(
+        "what screen/{display} showed then cannot be told: the file is damaged there; praxis check says where"
+    )]
+    UnreadablePicture {
+        /// The display's number.
+        display: u8,
+    },
     /// No picture of that display at or before that time.
-    #[error("no picture of screen/{display} at or before {at_nanos} ns")]
+    #[error("there is no picture of screen/{display} at or before {:.3} s", *at_nanos as f64 / 1e9)]
     NoPicture {
         /// The display's number.
         display: u8,
         /// Session time asked for.
         at_nanos: u64,
+    },
+    /// Another session's bundle is where this one's has to go.
+    #[error("{path} is there already and holds another session: move one of them")]
+    Taken {
+        /// The file that is in the way.
+        path: String,
     },
     /// Another program has the file: a recorder or a sealer.
     #[error("the session is being recorded or sealed: stop the recording, or wait: {path}")]
@@ -114,7 +128,8 @@ impl Error {
         Self::Malformed { what, offset, why: why.into() }
     }
 
-    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    /// Reading or writing failed while `doing`.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::check::{Report, check};
 use crate::index::Index;
 use crate::info::{Info, info};
-use crate::record::RECORD_HEADER_BYTES;
+use crate::record::{MAGIC, RECORD_HEADER_BYTES};
 use crate::rewrite::{Profile, Rewritten, rewrite};
 use crate::scan::{Bytes, Facts, Item, Scanner, Step, messages, scan};
 use crate::screen::{Decoder, Picture};
@@ -39,11 +39,23 @@ impl Bytes for File {
 /// `Io` naming the path.
 pub fn open(path: &Path) -> Result<File> {
     let doing = || format!("opening {}", path.display());
-    let file = File::open(path).map_err(Error::io(doing()))?;
-    if file.metadata().map_err(Error::io(doing()))?.is_dir() {
+    // Looked at before it is opened: opening a pipe waits for its other end.
+    let metadata = std::fs::metadata(path).map_err(Error::io(doing()))?;
+    if metadata.is_dir() {
         return Err(Error::io(doing())(std::io::ErrorKind::IsADirectory.into()));
     }
-    Ok(file)
+    if !metadata.is_file() {
+        return Err(Error::io(doing())(std::io::Error::other("it is not a file")));
+    }
+    File::open(path).map_err(Error::io(doing()))
+}
+
+/// Whether a file begins as a bundle does. What cannot be read does not.
+#[must_use]
+pub fn is_bundle(path: &Path) -> bool {
+    let mut magic = [0; MAGIC.len()];
+    open(path).and_then(|mut file| file.read_exact(&mut magic).map_err(Error::io("reading"))).is_ok()
+        && magic == MAGIC
 }
 
 /// Sums up a bundle file.
@@ -96,7 +108,8 @@ pub fn digest_path(path: &Path) -> PathBuf {
 }
 
 /// Writes the finished form of `source` to `target`: temporary file, fsync, check, rename, sync of the folder.
-/// Sealing also writes the SHA-256 beside it. The source is left as it is.
+/// Sealing also writes the SHA-256 beside it. The source is left as it is, unless it is the target. The temporary file is
+/// locked while it is written: one that is not is left over from a crash.
 ///
 /// # Errors
 /// As [`rewrite`]; `Malformed` if the result does not check, which leaves nothing behind.
@@ -126,6 +139,7 @@ fn write_temporary(source: &Path, temporary: &Path, profile: Profile) -> Result<
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600);
     let file = file.open(temporary).map_err(Error::io(doing()))?;
+    file.try_lock().map_err(|error| Error::io(doing())(error.into()))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let rewritten = rewrite(&source, &mut out, profile)?;
     let file = out.into_inner().map_err(|error| Error::io(doing())(error.into_error()))?;
@@ -190,7 +204,8 @@ pub fn for_each_message(
 pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     let file = open(path)?;
     let track = Track::Screen(display);
-    let mut seek = Seek { track, decoder: Decoder::new(display), at_nanos, found: None };
+    let mut seek =
+        Seek { display, track, decoder: Decoder::new(display), at_nanos, newest_nanos: 0, found: None };
     let epoch = epoch_of(&file)?;
     let until = epoch.saturating_add(at_nanos);
     let mut is_found = false;
@@ -213,8 +228,10 @@ pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     }
     if !is_found {
         scan(&file, |item| {
-            if let Item::Chunk { records, .. } = item {
-                seek.chunk(&records, epoch);
+            match item {
+                Item::Chunk { records, .. } => seek.chunk(&records, epoch),
+                Item::Damage { .. } => seek.damage(),
+                _ => {}
             }
             Ok(())
         })?;
@@ -224,9 +241,12 @@ pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
 
 /// Decodes one display's pictures up to a time.
 struct Seek {
+    display: u8,
     track: Track,
     decoder: Decoder,
     at_nanos: u64,
+    /// Newest message of any track so far.
+    newest_nanos: u64,
     /// The newest picture so far, or why it cannot be shown.
     found: Option<Result<Picture>>,
 }
@@ -235,6 +255,7 @@ impl Seek {
     fn chunk(&mut self, records: &[u8], epoch: u64) {
         let mut newest = None;
         for (_, message) in messages(records) {
+            self.newest_nanos = self.newest_nanos.max(message.log_time.saturating_sub(epoch));
             let is_ours =
                 Channel::from_id(message.channel).is_some_and(|channel| channel.track == self.track);
             if is_ours && message.log_time.saturating_sub(epoch) <= self.at_nanos {
@@ -243,6 +264,13 @@ impl Seek {
         }
         if let Some(newest) = newest {
             self.found = Some(newest.map(|()| self.decoder.picture().cloned().unwrap_or_default()));
+        }
+    }
+
+    /// Pictures may be lost here. The next one tells by its number; until then nothing is certain.
+    fn damage(&mut self) {
+        if self.newest_nanos <= self.at_nanos {
+            self.found = Some(Err(Error::UnreadablePicture { display: self.display }));
         }
     }
 }
@@ -286,7 +314,7 @@ fn index_of(file: &File) -> Result<Option<Index>> {
 fn read_chunk(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
     let limit = crate::record::max_bytes(crate::record::op::CHUNK).unwrap_or_default();
     if bytes > limit {
-        return Err(Error::TooLarge { what: "chunk", found: bytes, limit });
+        return Err(Error::TooLarge { what: "bytes of a chunk", found: bytes, limit });
     }
     let mut record = vec![0; bytes as usize];
     file.fill(offset, &mut record).map_err(Error::io("reading the bundle"))?;

@@ -100,6 +100,15 @@ pub fn info(source: &(impl Bytes + ?Sized)) -> Result<Info> {
             detail: damage.why.clone(),
         });
     }
+    for gap in facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps) {
+        gaps.push(Gap {
+            track: Some(gap.track.clone()),
+            start_nanos: gap.after_nanos,
+            end_nanos: gap.before_nanos,
+            reason: GapReason::Damaged,
+            detail: "pictures are lost until the next that stands alone".into(),
+        });
+    }
     gaps.sort_by_key(|gap| gap.start_nanos);
     let ended = facts.ending.as_ref().map_or(0, |ending| ending.session_time_nanos);
     Ok(Info {

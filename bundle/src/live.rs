@@ -63,7 +63,7 @@ impl<W: Write> LiveWriter<W> {
     pub fn push(&mut self, channel: Channel, session_time_nanos: u64, data: &[u8]) -> Result<()> {
         let found = data.len() as u64;
         if found > MAX_CHUNK_BYTES - 1024 {
-            return Err(Error::TooLarge { what: "message", found, limit: MAX_CHUNK_BYTES - 1024 });
+            return Err(Error::TooLarge { what: "bytes of a message", found, limit: MAX_CHUNK_BYTES - 1024 });
         }
         if !self.channels.contains(&channel) {
             self.close_chunk()?;

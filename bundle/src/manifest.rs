@@ -162,6 +162,20 @@ pub struct Recovery {
     pub damages: Vec<DamagedRange>,
     /// Pictures left out because the ones they build on were lost.
     pub lost_pictures: u64,
+    /// Stretches in which a display's pictures are lost: from the newest good one until the next that stands alone.
+    #[serde(default)]
+    pub picture_gaps: Vec<PictureGap>,
+}
+
+/// A stretch without pictures of one display.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureGap {
+    /// The track's name.
+    pub track: String,
+    /// Session time from which pictures are, or may be, missing.
+    pub after_nanos: u64,
+    /// Session time of the next good one; null if none follows.
+    pub before_nanos: Option<u64>,
 }
 
 /// One unreadable stretch of a file.
@@ -226,7 +240,8 @@ mod tests {
             before_nanos: None,
             why: String::new(),
         };
-        let recovery = Recovery { damages: vec![damage], ..Recovery::default() };
+        let gap = PictureGap { track: String::new(), after_nanos: 0, before_nanos: None };
+        let recovery = Recovery { damages: vec![damage], picture_gaps: vec![gap], ..Recovery::default() };
         let (reason, outcome) = (EndReason::DiskFull, Some(Outcome::Success));
         let ending = Ending { session_time_nanos: 0, reason, outcome, note: None };
         let document = include_str!("../../docs/bundle-format.md");

@@ -94,7 +94,7 @@ pub fn decode(message: &[u8]) -> Result<Block> {
     }
     if count > MAX_SAMPLES {
         return Err(Error::TooLarge {
-            what: "narration (in samples)",
+            what: "samples of a narration block",
             found: count as u64,
             limit: MAX_SAMPLES as u64,
         });

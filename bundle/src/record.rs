@@ -230,7 +230,11 @@ impl<'a> Chunk<'a> {
             );
         }
         if uncompressed_bytes > MAX_CHUNK_BYTES {
-            return Err(Error::TooLarge { what: "chunk", found: uncompressed_bytes, limit: MAX_CHUNK_BYTES });
+            return Err(Error::TooLarge {
+                what: "bytes of a chunk",
+                found: uncompressed_bytes,
+                limit: MAX_CHUNK_BYTES,
+            });
         }
         Ok(Self { start_time, end_time, uncompressed_bytes, crc, compression, records })
     }

@@ -12,7 +12,7 @@ use std::io::Write;
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
 use indexed::IndexedWriter;
 
-use crate::manifest::{DamagedRange, ENDING_NAME, MANIFEST_NAME, RECOVERY_NAME, SEAL_NAME, Seal};
+use crate::manifest::{DamagedRange, ENDING_NAME, MANIFEST_NAME, PictureGap, RECOVERY_NAME, SEAL_NAME, Seal};
 use crate::narration::{self, Block};
 use crate::record::{Fields, Message, op};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
@@ -54,6 +54,8 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         held_pictures: HashMap::new(),
         voice: None,
         damages: Vec::new(),
+        uncertain_since: HashMap::new(),
+        picture_gaps: Vec::new(),
         newest_nanos: 0,
         lost_pictures: 0,
     };
@@ -71,6 +73,9 @@ struct Rewriter<W: Write> {
     /// Narration collected for the next sealed block, and the `log_time` of its first sample.
     voice: Option<(u64, Block)>,
     damages: Vec<DamagedRange>,
+    /// Per display, since when pictures are or may be missing.
+    uncertain_since: HashMap<Track, u64>,
+    picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
     lost_pictures: u64,
 }
@@ -98,6 +103,9 @@ impl<W: Write> Rewriter<W> {
             Item::Damage { start, end, why } => {
                 self.emit_voice()?;
                 let after_nanos = self.newest_nanos;
+                for track in self.held_pictures.keys() {
+                    self.uncertain_since.entry(*track).or_insert(after_nanos);
+                }
                 self.damages.push(DamagedRange {
                     start_byte: start,
                     end_byte: end,
@@ -126,15 +134,9 @@ impl<W: Write> Rewriter<W> {
         for damage in self.damages.iter_mut().rev().take_while(|damage| damage.before_nanos.is_none()) {
             damage.before_nanos = Some(nanos);
         }
-        if matches!(channel.track, Track::Screen(_)) {
-            let is_decodable = channel.is_key
-                || self.held_pictures.get(&channel.track) == Some(&message.sequence.wrapping_sub(1));
-            if !is_decodable {
-                self.held_pictures.remove(&channel.track);
-                self.lost_pictures += 1;
-                return Ok(());
-            }
-            self.held_pictures.insert(channel.track, message.sequence);
+        if matches!(channel.track, Track::Screen(_)) && !self.is_decodable(channel, message.sequence, nanos) {
+            self.lost_pictures += 1;
+            return Ok(());
         }
         if self.profile == Profile::Recover {
             return self.out.push(channel, message.log_time, message.data);
@@ -146,6 +148,24 @@ impl<W: Write> Rewriter<W> {
             self.out.close_chunk()?;
         }
         self.out.push(channel, message.log_time, message.data)
+    }
+
+    /// Whether a picture can be shown: it stands alone, or the one before it is there. Keeps account of what is missing.
+    fn is_decodable(&mut self, channel: Channel, sequence: u32, nanos: u64) -> bool {
+        let track = channel.track;
+        let follows = self.held_pictures.get(&track) == Some(&sequence.wrapping_sub(1));
+        if !follows && !channel.is_key {
+            self.held_pictures.remove(&track);
+            self.uncertain_since.entry(track).or_insert(nanos);
+            return false;
+        }
+        self.held_pictures.insert(track, sequence);
+        // One that follows shows that nothing was lost in between.
+        if let Some(after_nanos) = self.uncertain_since.remove(&track).filter(|_| !follows) {
+            let before_nanos = Some(nanos);
+            self.picture_gaps.push(PictureGap { track: track.name(), after_nanos, before_nanos });
+        }
+        true
     }
 
     /// Joins blocks that follow each other into blocks of one second.
@@ -190,6 +210,13 @@ impl<W: Write> Rewriter<W> {
             recovery.source_bytes = source_bytes;
             recovery.damages.append(&mut self.damages);
             recovery.lost_pictures += self.lost_pictures;
+            recovery.picture_gaps.append(&mut self.picture_gaps);
+            let open = self.uncertain_since.drain().map(|(track, after_nanos)| PictureGap {
+                track: track.name(),
+                after_nanos,
+                before_nanos: None,
+            });
+            recovery.picture_gaps.extend(open);
         }
         if let Some(recovery) = &recovery {
             self.out.json_metadata(RECOVERY_NAME, &crate::live::to_json(RECOVERY_NAME, recovery)?)?;

@@ -1,12 +1,17 @@
 //! The library of sessions on disk: what is there, in which state, and how it becomes whole.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file::{self, LIVE_SUFFIX, TEMPORARY_SUFFIX};
 use praxis_bundle::info::Info;
-use praxis_bundle::rewrite::Rewritten;
-use praxis_bundle::{Error, Profile, Result};
+use praxis_bundle::{Error, Profile, Recovery, Result};
+
+/// Ending of a finished bundle's name.
+const BUNDLE_SUFFIX: &str = ".mcap";
+/// Ending of a damaged file that is kept beside what was recovered from it.
+const DAMAGED_SUFFIX: &str = ".damaged";
 
 /// What state a session's file is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +39,12 @@ pub struct Entry {
     pub info: Result<Info>,
 }
 
-/// Where sessions are kept unless told otherwise.
+/// Where sessions are kept unless told otherwise; `None` if the environment names no home.
 #[must_use]
-pub fn default_folder() -> PathBuf {
+pub fn default_folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
-    data.unwrap_or_else(|| PathBuf::from(".")).join("praxis/sessions")
+    data.map(|data| data.join("praxis/sessions"))
 }
 
 /// The sessions in a folder, oldest first. A folder that does not exist has none.
@@ -71,14 +76,14 @@ fn entry(path: PathBuf) -> Entry {
     Entry { path, state, info }
 }
 
-/// Whether a recorder is writing this file.
+/// Whether a recorder, or a sealer, has this file.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
-    is_live(path) && File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
+    is_live(path) && file::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
 fn is_live(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(LIVE_SUFFIX)
+    path.as_os_str().as_bytes().ends_with(LIVE_SUFFIX.as_bytes())
 }
 
 /// What became of the interrupted sessions of a folder.
@@ -86,6 +91,8 @@ fn is_live(path: &Path) -> bool {
 pub struct Recovered {
     /// Sealed files.
     pub sealed: Vec<PathBuf>,
+    /// Of those, the ones that had damage before their end, with how many stretches; their files are kept beside them.
+    pub damaged: Vec<(PathBuf, usize)>,
     /// Files that were left as they are, and why.
     pub left: Vec<(PathBuf, Error)>,
 }
@@ -104,70 +111,151 @@ pub fn recover_interrupted(folder: &Path) -> Result<Recovered> {
     };
     for entry in list(folder)?.into_iter().filter(is_interrupted) {
         match seal(&entry.path) {
-            Ok((path, _)) => recovered.sealed.push(path),
+            Ok(Sealed { path, recovery, kept }) => {
+                if kept.is_some() {
+                    let num_damages = recovery.map_or(0, |recovery| recovery.damages.len());
+                    recovered.damaged.push((path.clone(), num_damages));
+                }
+                recovered.sealed.push(path);
+            }
+            // Someone else is at it, or was quicker.
+            Err(Error::Busy { .. }) => {}
+            Err(_) if !entry.path.exists() => {}
             Err(error) => recovered.left.push((entry.path, error)),
         }
     }
+    remove_leftovers(folder);
     Ok(recovered)
 }
 
-/// Seals a live file at low priority and removes it when the sealed one is in its place. A file with damage before
-/// its end is kept beside it, as `….damaged`.
+/// Removes temporary files that a crash has left: those that nobody holds.
+fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let ending = format!(".mcap{TEMPORARY_SUFFIX}");
+        let is_leftover = path.as_os_str().as_bytes().ends_with(ending.as_bytes())
+            && file::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if is_leftover {
+            // Whatever keeps it from being removed now may have passed the next time.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// A session that was sealed.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The sealed file.
+    pub path: PathBuf,
+    /// What had to be left out, if anything; nothing if it was sealed already.
+    pub recovery: Option<Recovery>,
+    /// Where the source is kept, if it had damage before its end.
+    pub kept: Option<PathBuf>,
+}
+
+/// Seals a file at low priority; a live file is removed when the sealed one is in its place. A file with damage before its
+/// end is kept, as `….damaged`.
 ///
 /// # Errors
-/// `Busy` if it is being recorded or sealed; else as sealing fails. Then the live file stays as it is.
-pub fn seal(live: &Path) -> Result<(PathBuf, Rewritten)> {
+/// `Busy` if it is being recorded or sealed; `Taken` if another session's bundle has the name; else as sealing fails.
+/// Then the file stays as it is.
+pub fn seal(path: &Path) -> Result<Sealed> {
     // Held to the end, so that no recorder and no second sealer has it meanwhile.
-    let held = file::open(live)?;
-    held.try_lock().map_err(|_| Error::Busy { path: live.display().to_string() })?;
-    let target = sealed_path(live);
-    let (from, to) = (live.to_owned(), target.clone());
+    let held = file::open(path)?;
+    held.try_lock().map_err(|_| Error::Busy { path: path.display().to_string() })?;
+    let target = sealed_path(path);
+    let info = file::info_of(path)?;
+    let session = info.manifest.session_id;
+    let is_ours = |path: &Path| file::info_of(path).is_ok_and(|info| info.manifest.session_id == session);
+    if target != path && target.exists() && !is_ours(&target) {
+        return Err(Error::Taken { path: target.display().to_string() });
+    }
+    if info.is_sealed && info.is_complete && info.damages.is_empty() {
+        return Ok(Sealed { path: path.to_owned(), recovery: None, kept: None });
+    }
+    let kept = file::with_suffix(path, DAMAGED_SUFFIX);
+    let clearing = || Error::io(format!("keeping {} aside", path.display()));
+    let is_damaged = !info.damages.is_empty();
+    if target == path && is_damaged {
+        // A second name keeps the damaged file when the new one takes its first.
+        std::fs::hard_link(path, &kept).map_err(clearing())?;
+    }
+    let (from, to) = (path.to_owned(), target.clone());
     let work = std::thread::spawn(move || {
         // On Linux the priority is the thread's own. A machine that refuses seals a little less politely.
         let _ = rustix::process::nice(10);
         file::write_finished(&from, &to, Profile::Seal)
     });
     let rewritten = work.join().map_err(|_| Error::WriterFailed)??;
-    if target != live {
-        let file_bytes = std::fs::metadata(live).map(|metadata| metadata.len()).unwrap_or_default();
+    let kept = if target == path {
+        is_damaged.then_some(kept)
+    } else {
+        let file_bytes = held.metadata().map(|metadata| metadata.len()).unwrap_or_default();
         let damages = rewritten.recovery.iter().flat_map(|recovery| &recovery.damages);
         let has_inner_damage = damages.into_iter().any(|damage| damage.end_byte != file_bytes);
-        let doing = || format!("clearing away {}", live.display());
-        let cleared = if has_inner_damage {
-            std::fs::rename(live, file::with_suffix(live, ".damaged"))
+        if has_inner_damage {
+            std::fs::rename(path, &kept).map_err(clearing())?;
         } else {
-            std::fs::remove_file(live)
-        };
-        cleared.map_err(|source| Error::Io { doing: doing(), source })?;
-    }
-    Ok((target, rewritten))
+            std::fs::remove_file(path).map_err(Error::io(format!("removing {}", path.display())))?;
+        }
+        has_inner_damage.then_some(kept)
+    };
+    Ok(Sealed { path: target, recovery: rewritten.recovery, kept })
 }
 
 /// The name of the sealed form of a file.
 #[must_use]
 pub fn sealed_path(path: &Path) -> PathBuf {
-    let name = path.to_string_lossy();
-    name.strip_suffix(LIVE_SUFFIX)
-        .map_or_else(|| path.to_owned(), |stem| PathBuf::from(format!("{stem}.mcap")))
+    stem(path, LIVE_SUFFIX).map_or_else(|| path.to_owned(), |stem| file::with_suffix(&stem, BUNDLE_SUFFIX))
 }
 
-/// Removes a session's file and all that belongs to it.
+/// A path without an ending, if it has it.
+fn stem(path: &Path, ending: &str) -> Option<PathBuf> {
+    let stem = path.as_os_str().as_bytes().strip_suffix(ending.as_bytes())?;
+    Some(PathBuf::from(OsStr::from_bytes(stem)))
+}
+
+/// Removes a session's file and all that belongs to it: its digest, what a crash or a repair has left of it.
 ///
 /// # Errors
-/// `Io`; `Busy` if it is being recorded or sealed.
+/// `NotMcap` if it is no bundle; `Busy` if it is being recorded or sealed; `Io`.
 pub fn delete(path: &Path) -> Result<()> {
-    if is_held(path) {
-        return Err(Error::Busy { path: path.display().to_string() });
+    let bytes = file::open(path)?.metadata().map_err(Error::io(format!("reading {}", path.display())))?.len();
+    // A recorder that died before its first byte leaves an empty live file.
+    let is_empty_live = bytes == 0 && is_live(path);
+    if !file::is_bundle(path) && !is_empty_live {
+        return Err(Error::NotMcap);
     }
-    std::fs::remove_file(path)
-        .map_err(|source| Error::Io { doing: format!("deleting {}", path.display()), source })?;
-    for beside in [file::digest_path(path), file::with_suffix(path, TEMPORARY_SUFFIX)] {
-        match std::fs::remove_file(&beside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::Io { doing: format!("deleting {}", beside.display()), source: error });
-            }
-            _ => {}
+    let session = |path: &Path| file::info_of(path).ok().map(|info| info.manifest.session_id);
+    let is_same_session = {
+        let ours = session(path);
+        move |other: &Path| ours.is_some() && session(other) == ours
+    };
+    let endings = [".recovered.mcap", LIVE_SUFFIX, BUNDLE_SUFFIX];
+    let stem = endings.iter().find_map(|ending| stem(path, ending)).unwrap_or_else(|| path.to_owned());
+    let mut doomed = vec![path.to_owned()];
+    for ending in endings {
+        let bundle = file::with_suffix(&stem, ending);
+        let is_of_session = bundle == path || is_same_session(&bundle);
+        if is_of_session {
+            doomed.extend([
+                file::digest_path(&bundle),
+                file::with_suffix(&bundle, TEMPORARY_SUFFIX),
+                bundle.clone(),
+            ]);
+        }
+        let damaged = file::with_suffix(&bundle, DAMAGED_SUFFIX);
+        if is_same_session(&damaged) {
+            doomed.push(damaged);
         }
     }
-    Ok(())
+    doomed.retain(|file| file.exists());
+    doomed.sort();
+    doomed.dedup();
+    if let Some(held) = doomed.iter().find(|path| is_held(path)) {
+        return Err(Error::Busy { path: held.display().to_string() });
+    }
+    doomed.iter().try_for_each(|path| {
+        std::fs::remove_file(path).map_err(Error::io(format!("deleting {}", path.display())))
+    })
 }

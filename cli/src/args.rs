@@ -38,7 +38,7 @@ Examples:
   praxis record --display 0 --mic voice.wav --outcome success
 
 While recording, p pauses and resumes, m sets a marker, Ctrl-C stops.
-Without a terminal, SIGUSR1 pauses and resumes, SIGUSR2 marks; SIGINT, SIGTERM and SIGHUP stop.
+Without a terminal, SIGUSR1 pauses and resumes, SIGUSR2 marks; SIGINT, SIGTERM, SIGHUP and SIGQUIT stop.
 The path of the bundle is printed last. Passwords that are typed while recording are recorded.")]
     Record(Record),
     /// List the sessions on this machine; interrupted ones are recovered first
@@ -53,7 +53,7 @@ The path of the bundle is printed last. Passwords that are typed while recording
     /// Make a finished bundle of a file that was cut or damaged; the file itself is left as it is
     #[command(after_help = "Example:\n  praxis recover broken.live.mcap -o mended.mcap")]
     Recover(Recover),
-    /// Seal a recording: smaller, indexed, ready to be sent
+    /// Seal a recording: compressed, indexed, checked, ready to be sent
     #[command(after_help = "Example:\n  praxis seal SESSION.live.mcap")]
     Seal(File),
     /// Write the screen at a time as PNG
@@ -108,7 +108,7 @@ pub(crate) struct Record {
     /// Microphone: default, none, a name, or a WAV file to be heard instead
     #[arg(long, default_value = "default")]
     pub(crate) mic: String,
-    /// Samples per second of the narration
+    /// Samples per second of a microphone; a WAV file keeps its own
     #[arg(long, default_value = "48000", value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
     pub(crate) mic_rate: u32,
     /// Title of the session

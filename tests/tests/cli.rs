@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use praxis_tests::fixture;
 use praxis_tests::praxis::{ok, path, run};
 
@@ -84,6 +84,89 @@ fn json_and_messages_of_every_command_are_as_they_were() -> Result<()> {
         std::fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
     left.sort();
     assert_eq!(left, ["x.png"], "delete takes the digest too");
+    Ok(())
+}
+
+#[test]
+fn no_command_takes_the_place_of_a_recording_or_removes_what_is_none() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    fixture::write_live(&at("a.live.mcap"))?;
+    fixture::write_live(&at("b.live.mcap"))?;
+    std::os::unix::fs::symlink(at("a.live.mcap"), at("link.mcap"))?;
+    std::fs::write(at("letter.txt"), "Dear reader")?;
+    let bytes = std::fs::read(at("a.live.mcap"))?;
+    let (a, letter) = (at("a.live.mcap"), at("letter.txt"));
+    let refuse = |arguments: &[&str], says: &str| -> Result<()> {
+        let output = run(arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "praxis {arguments:?}: {said}");
+        assert!(said.contains(says), "praxis {arguments:?}: {said}");
+        Ok(())
+    };
+    let dotted = folder.path().join(".").join("a.live.mcap");
+    for output in [&a, &dotted, &at("b.live.mcap"), &at("link.mcap")] {
+        refuse(&["frame", path(&a), "--at", "1", "-o", path(output)], "is a recording")?;
+        refuse(&["narration", path(&a), "-o", path(output)], "is a recording")?;
+        refuse(&["recover", path(&a), "-o", path(output)], "is there already")?;
+    }
+    refuse(&["recover", path(&a), "-o", path(&letter)], "is there already")?;
+    refuse(&["delete", path(&letter)], "not a bundle")?;
+    assert_eq!(std::fs::read(&a)?, bytes);
+
+    // Another session's bundle has the name that sealing would give.
+    let mut other = bytes.clone();
+    let find = |text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
+    let at_id = find(b"01920000-0000-7000-8000-000000000001").context("no session id")?;
+    other[at_id + 35] = b'7';
+    std::fs::write(at("a.mcap"), &other)?;
+    refuse(&["seal", path(&a)], "holds another session")?;
+    assert_eq!(std::fs::read(at("a.mcap"))?, other);
+    std::fs::remove_file(at("a.mcap"))?;
+
+    // What a crash and a repair leave goes with its session; what nobody holds is cleared away.
+    std::fs::write(at("a.mcap.part"), "half")?;
+    std::fs::write(at("a.live.mcap.damaged"), &bytes)?;
+    std::fs::write(at("c.mcap.part"), "half")?;
+    ok(&["list", "--out", path(folder.path())])?;
+    assert!(!at("c.mcap.part").exists() && !at("a.mcap.part").exists());
+    ok(&["seal", path(&a)])?;
+    ok(&["recover", path(&at("a.mcap")), "-o", path(&at("a.recovered.mcap"))])?;
+    ok(&["delete", path(&at("a.mcap"))])?;
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    left.sort();
+    assert_eq!(left, ["b.live.mcap", "letter.txt", "link.mcap"]);
+    Ok(())
+}
+
+#[test]
+fn a_picture_that_may_be_old_is_never_shown_as_what_was_there() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let live = folder.path().join("a.live.mcap");
+    fixture::write_live(&live)?;
+    // The chunk from 300 to 600 ms, with the picture of 520 ms.
+    let mut bytes = std::fs::read(&live)?;
+    let chunks: Vec<_> = (0..bytes.len() - 60)
+        .filter(|at| bytes[*at] == 6 && bytes[at + 37..at + 45] == *b"\x04\0\0\0zstd")
+        .collect();
+    bytes[chunks[1] + 70] ^= 1;
+    std::fs::write(&live, &bytes)?;
+    let png = folder.path().join("x.png");
+    let frame = |file: &Path, at: &str| -> Result<(Option<i32>, String)> {
+        let output = run(&["frame", path(file), "--at", at, "-o", path(&png)])?;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    assert_eq!(frame(&live, "0.001")?.0, Some(0), "before the damage all is well");
+    let (code, said) = frame(&live, "0.55")?;
+    assert!(code == Some(1) && said.contains("cannot be told"), "{said}");
+    let output = run(&["seal", path(&live)])?;
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(folder.path().join("a.live.mcap.damaged").exists(), "the damaged file is kept");
+    let sealed = folder.path().join("a.mcap");
+    let (code, said) = frame(&sealed, "0.55")?;
+    assert!(code == Some(3) && said.contains("pictures are lost there"), "{said}");
+    assert_eq!(run(&["seal", path(&sealed)])?.status.code(), Some(0), "sealed already: nothing more is lost");
     Ok(())
 }
 

@@ -295,7 +295,10 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() -> Result<()> {
     assert!(code == Some(1) && said.contains("choose another folder"), "{said}");
     let out = path(folder.path());
     let (code, said) = on_desktop(&["record", "--mic", "Nobody", "--seconds", "1", "--out", out], nothing)?;
-    assert!(code == Some(0) && said.contains("no microphone is called \"Nobody\"; there are: "), "{said}");
+    assert!(code == Some(1) && said.contains("no microphone is called \"Nobody\"; there are: "), "{said}");
+    let (code, said) =
+        on_desktop(&["record", "--seconds", "1", "--out", out], ("PULSE_SERVER", "unix:/nowhere"))?;
+    assert!(code == Some(0) && said.contains("the recording goes on without"), "{said}");
     let (code, said) = on_desktop(&["doctor", "--out", out], nothing)?;
     assert!(code == Some(0), "doctor on a desktop where all works: {said}");
     Ok(())

@@ -184,6 +184,12 @@ fn a_flipped_bit_in_a_chunk_costs_that_chunk_and_the_pictures_that_need_it() {
             assert_eq!(keys(&out), 11, "one key message per chunk: chunk {n} at {position}");
             let pictures_to_next_key = (n / 5 * 5 + 5).min(12) - n - 1;
             assert_eq!(recovery.lost_pictures as usize, pictures_to_next_key, "chunk {n} at {position}");
+            let gaps: Vec<_> =
+                recovery.picture_gaps.iter().map(|gap| (gap.after_nanos, gap.before_nanos)).collect();
+            let next_key = Some((n / 5 + 1) as u64 * 1250 * MILLI).filter(|key| *key < 3000 * MILLI);
+            // From the newest message before the damage on, or, without one, from the first lost picture.
+            let after = if n == 0 { 250 * MILLI } else { (n as u64 - 1) * 250 * MILLI + 1 };
+            assert_eq!(gaps, [(after, next_key)], "chunk {n} at {position}");
         }
     }
 }

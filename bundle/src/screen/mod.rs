@@ -99,11 +99,15 @@ pub fn check_size(width_px: u32, height_px: u32) -> Result<()> {
     }
     let edge = width_px.max(height_px);
     if edge > MAX_EDGE_PX {
-        return Err(Error::TooLarge { what: "picture edge", found: edge.into(), limit: MAX_EDGE_PX.into() });
+        return Err(Error::TooLarge {
+            what: "pixels along an edge of a display",
+            found: edge.into(),
+            limit: MAX_EDGE_PX.into(),
+        });
     }
     let pixels = u64::from(width_px) * u64::from(height_px);
     if pixels > MAX_PIXELS {
-        return Err(Error::TooLarge { what: "picture (in pixels)", found: pixels, limit: MAX_PIXELS });
+        return Err(Error::TooLarge { what: "pixels of a display", found: pixels, limit: MAX_PIXELS });
     }
     Ok(())
 }

@@ -57,6 +57,14 @@ pub enum RecordError {
         /// Where.
         folder: String,
     },
+    /// The live file is not where it was any more.
+    #[error(
+        "{path} was moved, replaced or removed while it was being recorded: what was recorded is in the file that was moved, if it still is anywhere"
+    )]
+    Moved {
+        /// Where it was.
+        path: String,
+    },
     /// The writer failed while recording. Everything flushed before is in the file.
     #[error(
         "the recording stopped because its file could not be written; what was recorded is kept in {path}"
@@ -124,6 +132,17 @@ pub struct Status {
     pub bytes: u64,
     /// The tracks.
     pub tracks: Vec<TrackHealth>,
+}
+
+/// A session that was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its live file.
+    pub path: PathBuf,
+    /// Its length.
+    pub length_nanos: u64,
+    /// Bytes in the file.
+    pub bytes: u64,
 }
 
 /// What all threads of a session share.
@@ -294,28 +313,33 @@ impl Recorder {
     /// Ends the session: sources end, what they still hold is written, the live file is completed and synced.
     ///
     /// # Errors
-    /// `Writer` if the file could not be completed; what was flushed is in it.
+    /// `Writer` if the file could not be completed; what was flushed is in it. `Moved` if it is no longer there.
     pub fn stop(
         mut self,
         reason: EndReason,
         outcome: Option<Outcome>,
         note: Option<String>,
-    ) -> Result<PathBuf, RecordError> {
+    ) -> Result<Recorded, RecordError> {
         self.go(Event::Stop);
-        let session_time_nanos = self.context.clock.now_nanos();
         self.stop.stop();
         for source in self.sources.drain(..) {
             if source.join().is_err() {
                 tracing::error!("a source panicked");
             }
         }
-        let ending = Ending { session_time_nanos, reason, outcome, note };
-        let ended = self.writer.end(ending);
+        let ended = self.writer.end(&self.path, |session_time_nanos| Ending {
+            session_time_nanos,
+            reason,
+            outcome,
+            note,
+        });
         self.go(if ended.is_ok() { Event::Ended } else { Event::Fail });
         let path = self.path.clone();
-        ended
-            .map(|()| path)
-            .map_err(|source| RecordError::Writer { path: self.path.display().to_string(), source })
+        match ended {
+            Ok(Some((length_nanos, bytes))) => Ok(Recorded { path, length_nanos, bytes }),
+            Ok(None) => Err(RecordError::Moved { path: path.display().to_string() }),
+            Err(source) => Err(RecordError::Writer { path: path.display().to_string(), source }),
+        }
     }
 
     fn state(&self) -> State {

@@ -255,7 +255,10 @@ impl ScreenFeed {
             let encoder = match Encoder::new(rect.width_px, rect.height_px) {
                 Ok(encoder) => encoder,
                 Err(error) if is_first => {
-                    let why = format!("display {} cannot be recorded: {error}", display.name);
+                    let why = format!(
+                        "display {} cannot be recorded ({error}): record another one with --display, or give it fewer pixels",
+                        display.name
+                    );
                     return Err(SourceError::Unavailable(why));
                 }
                 Err(error) => {

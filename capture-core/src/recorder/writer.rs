@@ -3,7 +3,7 @@
 //! A chunk every 250 ms; a second thread syncs the file each second, so a slow disk does not hold up the writing.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use praxis_bundle::{Ending, Error, LiveWriter, Manifest, Track, file};
 
 use super::feeds::Peak;
 use super::{Context, Notice, RecordError};
+use crate::clock::SessionClock;
 use crate::queue::Queues;
 
 /// Reserve on the disk unless told otherwise: a minute of the busiest screen.
@@ -76,6 +77,7 @@ pub(super) struct Writer {
     /// Bytes in the live file.
     pub(super) bytes: Arc<AtomicU64>,
     queues: Queues,
+    clock: SessionClock,
     is_ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<LiveFile, Error>>>,
 }
@@ -90,7 +92,7 @@ impl Writer {
         peak: Peak,
     ) -> Result<Self, Error> {
         let (bytes, is_ending) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let queues = context.queues.clone();
+        let (queues, clock) = (context.queues.clone(), context.clock.clone());
         let mut work = Work {
             live,
             context,
@@ -106,16 +108,28 @@ impl Writer {
         work.live.handle.sync_data().map_err(io_error)?;
         let ending = is_ending.clone();
         let thread = spawn(move || work.run(&ending));
-        Ok(Self { bytes, queues, is_ending, thread: Some(thread) })
+        Ok(Self { bytes, queues, clock, is_ending, thread: Some(thread) })
     }
 
-    /// Writes what still waits, ends the file and syncs it.
-    pub(super) fn end(&mut self, ending: Ending) -> Result<(), Error> {
+    /// Writes what still waits, ends the file and syncs it. Returns the length of the session and of the file; `None` if
+    /// another file is at its path by now, or none.
+    pub(super) fn end(
+        &mut self,
+        path: &Path,
+        ending: impl FnOnce(u64) -> Ending,
+    ) -> Result<Option<(u64, u64)>, Error> {
         self.is_ending.store(true, Ordering::SeqCst);
         self.queues.wake();
         let thread = self.thread.take().ok_or(Error::WriterFailed)?;
         let live = thread.join().map_err(|_| Error::WriterFailed)??;
-        live.writer.end(&ending)?.sync_all().map_err(io_error)
+        // After the last message: nothing in the file is later than its end.
+        let ending = ending(self.clock.now_nanos());
+        let file = live.writer.end(&ending)?;
+        file.sync_all().map_err(io_error)?;
+        let ours = file.metadata().map_err(io_error)?;
+        let is_there =
+            std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+        Ok(is_there.then_some((ending.session_time_nanos, ours.len())))
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use praxis_bundle::messages::Rect;
+use praxis_bundle::screen::check_size;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
-use praxis_capture_core::library;
 use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
 use praxis_capture_core::sources::{ScreenSource, WindowSource, native};
 
+use super::library_folder;
 use crate::Done;
 use crate::args::Doctor;
 use crate::terminal::print;
@@ -37,8 +38,8 @@ pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     } else {
         report.line("microphone", microphone(&clocks, &arguments.mic))?;
     }
-    let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
-    report.line("disk", disk(&folder))?;
+    let folder = library_folder(arguments.out.as_ref());
+    report.line("disk", folder.map_err(|error| error.to_string()).and_then(|folder| disk(&folder)))?;
     report.line("clock", time(&clocks))?;
     Ok(if report.is_fine { Done::Fine } else { Done::No })
 }
@@ -64,6 +65,12 @@ fn screen(source: &mut dyn ScreenSource) -> Outcome {
     let mut got = Vec::new();
     for display in geometry.displays {
         let Rect { width_px, height_px, .. } = display.rect;
+        check_size(width_px, height_px).map_err(|error| {
+            format!(
+                "display {} cannot be recorded ({error}): record another one with --display",
+                display.name
+            )
+        })?;
         source.grab(display.rect).map_err(|error| error.to_string())?;
         let mut colours: Vec<&[u8]> = source.pixels().chunks_exact(4).map(|pixel| &pixel[..3]).collect();
         colours.sort_unstable();

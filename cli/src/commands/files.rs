@@ -3,28 +3,27 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use praxis_bundle::Profile;
 use praxis_bundle::file::{self, LIVE_SUFFIX};
-use praxis_bundle::rewrite::Rewritten;
-use praxis_capture_core::library::{self, Entry, SessionState};
+use praxis_bundle::{Profile, Recovery};
+use praxis_capture_core::library::{self, Entry, Recovered, SessionState};
 use serde_json::json;
 
-use super::{clock_text, size_text};
+use super::{clock_text, library_folder, printable, size_text};
 use crate::Done;
 use crate::args::{List, Recover};
-use crate::terminal::print;
+use crate::terminal::{print, say};
 
 pub(crate) fn list(arguments: &List) -> Result<Done> {
-    let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
+    let folder = library_folder(arguments.out.as_ref())?;
+    anyhow::ensure!(!folder.is_file(), "{} is a file: give the folder of the sessions", folder.display());
     let recovered = library::recover_interrupted(&folder)?;
-    for (path, error) in &recovered.left {
-        eprintln!("praxis: {} was interrupted and could not be recovered: {error}", path.display());
-    }
+    let done = if recovered.damaged.is_empty() { Done::Fine } else { Done::DataLost };
+    say_what_was_lost(recovered);
     let entries = library::list(&folder)?;
     if arguments.json {
         let rows: Vec<_> = entries.iter().map(row).collect();
         print(&serde_json::to_string_pretty(&rows)?)?;
-        return Ok(Done::Fine);
+        return Ok(done);
     }
     if entries.is_empty() {
         eprintln!("no sessions in {}: praxis record makes one", folder.display());
@@ -32,7 +31,7 @@ pub(crate) fn list(arguments: &List) -> Result<Done> {
     for entry in &entries {
         let (length, size, title) = match &entry.info {
             Ok(info) => {
-                let title = info.manifest.title.clone().unwrap_or_default();
+                let title = printable(info.manifest.title.as_deref().unwrap_or_default());
                 (clock_text(info.duration_nanos), size_text(info.bytes), title)
             }
             Err(error) => (String::new(), String::new(), error.to_string()),
@@ -40,7 +39,21 @@ pub(crate) fn list(arguments: &List) -> Result<Done> {
         let (state, path) = (state_name(entry), entry.path.display());
         print(&format!("{state:<11} {length:>10} {size:>9}  {path}  {title}"))?;
     }
-    Ok(Done::Fine)
+    Ok(done)
+}
+
+/// Names what recovery could not keep, and what it could not recover.
+pub(super) fn say_what_was_lost(recovered: Recovered) {
+    for (path, num_damages) in recovered.damaged {
+        say(&format!(
+            "{} had {num_damages} damaged stretches: praxis info names them; the damaged file is kept beside it",
+            path.display()
+        ));
+    }
+    for (path, error) in recovered.left {
+        let why = anyhow::Error::new(error);
+        say(&format!("{} was interrupted and could not be recovered: {why:#}", path.display()));
+    }
 }
 
 fn state_name(entry: &Entry) -> &'static str {
@@ -72,26 +85,36 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
         let stem = name.strip_suffix(LIVE_SUFFIX).or_else(|| name.strip_suffix(".mcap")).unwrap_or(&name);
         format!("{stem}.recovered.mcap").into()
     });
+    file::open(&arguments.file)?;
     anyhow::ensure!(
-        target != arguments.file,
-        "recovery does not write over its source: give another file with -o"
+        !library::is_held(&arguments.file),
+        "{} is being recorded or sealed: stop the recording, or wait",
+        arguments.file.display()
+    );
+    anyhow::ensure!(
+        !target.exists(),
+        "{} is there already: give another file to write to with -o",
+        target.display()
     );
     let rewritten = file::write_finished(&arguments.file, &target, Profile::Recover)
         .with_context(|| format!("{} cannot be recovered", arguments.file.display()))?;
     print(&target.display().to_string())?;
-    Ok(report(&rewritten))
+    Ok(report(rewritten.recovery.as_ref()))
 }
 
 pub(crate) fn seal(path: &Path) -> Result<Done> {
-    let (sealed, rewritten) = library::seal(path)
+    let sealed = library::seal(path)
         .with_context(|| format!("{} cannot be sealed; it is left as it is", path.display()))?;
-    print(&sealed.display().to_string())?;
-    Ok(report(&rewritten))
+    print(&sealed.path.display().to_string())?;
+    if let Some(kept) = &sealed.kept {
+        say(&format!("the damaged file is kept as {}", kept.display()));
+    }
+    Ok(report(sealed.recovery.as_ref()))
 }
 
 /// Says what was left out, if anything was.
-fn report(rewritten: &Rewritten) -> Done {
-    let Some(recovery) = &rewritten.recovery else { return Done::Fine };
+fn report(recovery: Option<&Recovery>) -> Done {
+    let Some(recovery) = recovery else { return Done::Fine };
     for damage in &recovery.damages {
         let until = damage.before_nanos.map_or("the end".into(), clock_text);
         let from = clock_text(damage.after_nanos);
@@ -104,13 +127,15 @@ fn report(rewritten: &Rewritten) -> Done {
         eprintln!("{} pictures were left out: the ones they build on are lost", recovery.lost_pictures);
     }
     if recovery.damages.is_empty() {
-        eprintln!("the session has no end of its own: it was interrupted");
+        eprintln!(
+            "the session has no end of its own: it was interrupted, and its last half second may be missing"
+        );
     }
     Done::DataLost
 }
 
 pub(crate) fn delete(path: &Path) -> Result<Done> {
-    library::delete(path)?;
+    library::delete(path).with_context(|| format!("{} is not deleted", path.display()))?;
     eprintln!("deleted {}", path.display());
     Ok(Done::Fine)
 }

@@ -1,17 +1,23 @@
 //! `praxis info`, `check`, `frame`, `events` and `narration`.
 
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use praxis_bundle::info::{Gap, Info};
-use praxis_bundle::{Track, file, narration as voice};
+use praxis_bundle::messages::GapReason;
+use praxis_bundle::screen::Picture;
+use praxis_bundle::{Error, Track, file, narration as voice};
+use praxis_capture_core::library;
 use serde_json::{Value, json};
 
-use super::{clock_text, size_text};
+use super::{clock_text, printable, refuse_to_overwrite, size_text};
 use crate::Done;
 use crate::args::{Events, Frame, JsonFile, Narration};
-use crate::terminal::print;
+use crate::terminal::{print, say};
 
+/// The first picture of a session is there by then.
+const FIRST_PICTURE_NANOS: u64 = 1_000_000_000;
 /// A voice that is off by more than this is set right at a block's start.
 const RESYNC_NANOS: u64 = 20_000_000;
 
@@ -20,7 +26,8 @@ pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
     if arguments.json {
         print(&serde_json::to_string_pretty(&info_json(&info, &file::sha256(&arguments.file)?))?)?;
     } else {
-        print_info(&info, &mut std::io::stdout().lock())?;
+        let is_held = library::is_held(&arguments.file);
+        print_info(&info, is_held, &mut std::io::stdout().lock())?;
     }
     Ok(Done::Fine)
 }
@@ -47,18 +54,20 @@ fn info_json(info: &Info, sha256: &str) -> Value {
         "markers": info.markers.iter().map(|(at, label)| json!({"at": at, "label": label})).collect::<Vec<_>>(),
         "damages": info.damages,
         "ending": info.ending,
+        "recovery": info.recovery,
         "manifest": info.manifest,
     })
 }
 
-fn print_info(info: &Info, out: &mut impl Write) -> std::io::Result<()> {
+fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Result<()> {
     let state = match (info.is_sealed, info.is_complete) {
+        _ if is_held => "being recorded or sealed",
         (true, _) => "sealed",
         (false, true) => "not sealed",
-        (false, false) => "interrupted: run praxis recover",
+        (false, false) => "interrupted: praxis list recovers it",
     };
     writeln!(out, "session   {}", info.manifest.session_id)?;
-    writeln!(out, "title     {}", info.manifest.title.as_deref().unwrap_or("–"))?;
+    writeln!(out, "title     {}", info.manifest.title.as_deref().map_or("–".into(), printable))?;
     writeln!(out, "length    {}", clock_text(info.duration_nanos))?;
     writeln!(out, "size      {}", size_text(info.bytes))?;
     writeln!(out, "state     {state}{}", if info.recovery.is_some() { ", recovered" } else { "" })?;
@@ -86,7 +95,7 @@ fn print_info(info: &Info, out: &mut impl Write) -> std::io::Result<()> {
         )?;
     }
     for (at, label) in &info.markers {
-        writeln!(out, "marker    {} {label}", clock_text(*at))?;
+        writeln!(out, "marker    {} {}", clock_text(*at), printable(label))?;
     }
     for damage in &info.damages {
         writeln!(out, "damage    {damage}")?;
@@ -105,12 +114,29 @@ pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
     } else {
         report.findings.iter().try_for_each(|finding| print(finding))?;
     }
+    if !report.is_sound() && library::is_held(&arguments.file) {
+        say("it is being recorded or sealed: it has no end yet");
+    }
     Ok(if report.is_sound() { Done::Fine } else { Done::No })
 }
 
 pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
+    refuse_to_overwrite(&arguments.output, &arguments.file)?;
     let at_nanos = (arguments.at * 1e9) as u64;
-    let picture = file::picture_at(&arguments.file, arguments.display, at_nanos)?;
+    let info = file::info_of(&arguments.file)?;
+    let track = Track::Screen(arguments.display);
+    if !info.tracks.contains_key(&track) {
+        let is_screen = |track: &&Track| matches!(track, Track::Screen(_));
+        let there: Vec<_> = info.tracks.keys().filter(is_screen).map(|track| track.name()).collect();
+        bail!("there is no display {}; there are: {}", arguments.display, there.join(", "));
+    }
+    let picture = match file::picture_at(&arguments.file, arguments.display, at_nanos) {
+        // The first picture of a session is taken some milliseconds after its epoch.
+        Err(Error::NoPicture { .. }) if at_nanos < FIRST_PICTURE_NANOS => {
+            first_picture(&arguments.file, arguments.display)?
+        }
+        picture => picture?,
+    };
     let rgb: Vec<u8> = picture.bgr.chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
     let failed = || format!("writing {}", arguments.output.display());
     let out = BufWriter::new(std::fs::File::create(&arguments.output).with_context(failed)?);
@@ -120,30 +146,53 @@ pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
     let mut writer = encoder.write_header().with_context(failed)?;
     writer.write_image_data(&rgb).with_context(failed)?;
     writer.finish().with_context(failed)?;
-    eprintln!(
-        "screen/{} as it was from {:.3} s on",
-        arguments.display,
-        picture.times.capture_end as f64 / 1e9
-    );
-    let track = Track::Screen(arguments.display).name();
+    let taken = picture.times.capture_end as f64 / 1e9;
+    say(&format!("{track} as it was from {taken:.3} s on"));
     let covers = |gap: &&Gap| {
-        gap.track.as_ref().is_none_or(|gap| *gap == track)
+        gap.track.as_ref().is_none_or(|name| *name == track.name())
             && (gap.start_nanos..gap.end_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
     };
-    if let Some(gap) = file::info_of(&arguments.file)?.gaps.iter().find(covers) {
-        eprintln!("at that time it was not recorded ({}): this is the last picture before", gap.reason);
+    match info.gaps.iter().find(covers) {
+        Some(gap) if gap.reason == GapReason::Damaged => {
+            say(
+                "pictures are lost there: this is the last one before, which the display may no longer have shown",
+            );
+            Ok(Done::DataLost)
+        }
+        Some(gap) => {
+            let why = gap.reason;
+            say(&format!("at that time it was not recorded ({why}): this is the last picture before"));
+            Ok(Done::Fine)
+        }
+        None => {
+            if at_nanos > info.duration_nanos {
+                say(&format!(
+                    "the session ends at {}: this is its last picture",
+                    clock_text(info.duration_nanos)
+                ));
+            }
+            Ok(Done::Fine)
+        }
     }
-    Ok(Done::Fine)
+}
+
+/// The first picture of a display, which must come soon.
+fn first_picture(path: &Path, display: u8) -> Result<Picture> {
+    let mut first = None;
+    file::for_each_message(path, |channel, _, nanos, _| {
+        if channel.track == Track::Screen(display) {
+            first.get_or_insert(nanos);
+        }
+        Ok(())
+    })?;
+    let first = first.filter(|nanos| *nanos < FIRST_PICTURE_NANOS).unwrap_or_default();
+    Ok(file::picture_at(path, display, first)?)
 }
 
 pub(crate) fn events(arguments: &Events) -> Result<Done> {
     let wanted: Option<Vec<Track>> = match arguments.track.is_empty() {
         true => None,
-        false => {
-            let track =
-                |name: &String| Track::from_name(name).with_context(|| format!("there is no track {name:?}"));
-            Some(arguments.track.iter().map(track).collect::<Result<_>>()?)
-        }
+        false => Some(arguments.track.iter().map(|name| printed_track(name)).collect::<Result<_>>()?),
     };
     let mut lines: Vec<(u64, String)> = Vec::new();
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -179,11 +228,28 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
     Ok(done(unreadable_bytes))
 }
 
+/// The track of that name, if its messages can be printed.
+fn printed_track(name: &str) -> Result<Track> {
+    match Track::from_name(name) {
+        Some(Track::Screen(_)) => bail!("pictures are not printed: praxis frame writes them as PNG"),
+        Some(Track::Narration) => bail!("samples are not printed: praxis narration writes them as WAV"),
+        Some(track) => Ok(track),
+        None => {
+            let there: Vec<_> =
+                Track::SINGLE.iter().filter(|t| **t != Track::Narration).map(|t| t.name()).collect();
+            bail!("there is no track {name:?}; there are: {}", there.join(", "))
+        }
+    }
+}
+
 pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
+    refuse_to_overwrite(&arguments.output, &arguments.file)?;
     let info = file::info_of(&arguments.file)?;
     let is_heard = info.tracks.get(&Track::Narration).is_some_and(|track| track.messages > 0);
     let Some(rate_hz) = info.manifest.capture.narration_rate_hz.filter(|_| is_heard) else {
-        anyhow::bail!("{} has no narration: it was recorded without a microphone", arguments.file.display());
+        let why = info.gaps.iter().find(|gap| gap.track.as_deref() == Some("narration"));
+        let why = why.map_or("it was recorded without a microphone".into(), |gap| printable(&gap.detail));
+        bail!("{} has no narration: {why}", arguments.file.display());
     };
     let spec = hound::WavSpec {
         channels: 1,

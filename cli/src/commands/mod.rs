@@ -5,10 +5,14 @@ mod files;
 mod look;
 mod record;
 
-use std::path::Path;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::CommandFactory;
+use praxis_bundle::file;
+use praxis_capture_core::library;
 
 use crate::Done;
 use crate::args::{Arguments, Command};
@@ -28,7 +32,10 @@ pub(crate) fn run(command: Command) -> Result<Done> {
         Command::Narration(narration) => look::narration(&narration).map_err(naming(&narration.file)),
         Command::Delete(file) => files::delete(&file.file),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "praxis", &mut std::io::stdout());
+            // Into memory first: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "praxis", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(Done::Fine)
         }
         Command::Man => {
@@ -44,6 +51,33 @@ fn naming(path: &Path) -> impl FnOnce(anyhow::Error) -> anyhow::Error {
         None | Some(praxis_bundle::Error::Io { .. }) => error,
         Some(_) => error.context(path.display().to_string()),
     }
+}
+
+/// The folder of the sessions: the one given, or this user's library.
+fn library_folder(given: Option<&PathBuf>) -> Result<PathBuf> {
+    given
+        .cloned()
+        .or_else(library::default_folder)
+        .context("neither HOME nor XDG_DATA_HOME is set, so there is no library: give a folder with --out")
+}
+
+/// Refuses an output that would take a recording's place: the input itself under any name, or any bundle.
+fn refuse_to_overwrite(output: &Path, input: &Path) -> Result<()> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|there| (there.dev(), there.ino()));
+    let is_input = identity(output).is_some_and(|there| Some(there) == identity(input));
+    ensure!(
+        !is_input && !file::is_bundle(output),
+        "{} is a recording: give another file to write to with -o",
+        output.display()
+    );
+    Ok(())
+}
+
+/// Text from a bundle as a terminal may show it: control characters are spelt out.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .collect()
 }
 
 /// `1:02:03.4`, or `2:03.4` under an hour.

@@ -1,9 +1,10 @@
 //! `praxis record`.
 
+use std::ffi::c_int;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Statu
 use praxis_capture_core::session::State;
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::{SourceError, native};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::{clock_text, size_text};
+use super::files::say_what_was_lost;
+use super::{clock_text, library_folder, size_text};
 use crate::Done;
 use crate::args::Record;
 use crate::terminal::{Keys, say, show_status};
@@ -27,7 +29,7 @@ use crate::terminal::{Keys, say, show_status};
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(arguments: Record) -> Result<Done> {
-    let folder = arguments.out.clone().unwrap_or_else(library::default_folder);
+    let folder = library_folder(arguments.out.as_ref())?;
     let signals = Signals::register()?;
     let recovery = spawn_recovery(folder.clone());
     let time: SharedTime = Arc::new(SystemTime);
@@ -54,9 +56,9 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     drop(keys);
     let status = recorder.status();
     is_lossy |= status.tracks.iter().any(|track| track.drops > 0);
-    let live = recorder.stop(reason, arguments.outcome.map(Into::into), None)?;
-    say(&format!("recorded {} in {}", clock_text(status.elapsed_nanos), size_text(status.bytes)));
-    let path = if arguments.no_seal { live } else { seal_or_keep(&live, &mut is_lossy) };
+    let recorded = recorder.stop(reason, arguments.outcome.map(Into::into), None)?;
+    say(&format!("recorded {} in {}", clock_text(recorded.length_nanos), size_text(recorded.bytes)));
+    let path = if arguments.no_seal { recorded.path } else { seal_or_keep(&recorded.path) };
     finish_recovery(recovery);
     // Whoever wanted the path may be gone; the recording is as good.
     let _ = writeln!(std::io::stdout(), "{}", path.display());
@@ -64,19 +66,16 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
 }
 
 /// Without room or with any other trouble the live file is as good as the sealed one, only larger.
-fn seal_or_keep(live: &Path, is_lossy: &mut bool) -> std::path::PathBuf {
+fn seal_or_keep(live: &Path) -> PathBuf {
     show_status("sealing …");
     match library::seal(live) {
-        Ok((sealed, _)) => {
+        Ok(sealed) => {
             show_status("");
-            sealed
+            sealed.path
         }
         Err(error) => {
-            *is_lossy = true;
             let why = anyhow::Error::new(error);
-            say(&format!(
-                "not sealed ({why:#}); the recording is kept: run praxis seal on it when there is room"
-            ));
+            say(&format!("not sealed ({why:#}); the whole recording is kept: run praxis seal on it"));
             live.to_owned()
         }
     }
@@ -91,14 +90,12 @@ fn finish_recovery(recovery: JoinHandle<library::Recovered>) {
     if !recovery.is_finished() {
         show_status("recovering an interrupted session …");
     }
-    let Ok(library::Recovered { sealed, left }) = recovery.join() else { return };
+    let Ok(recovered) = recovery.join() else { return };
     show_status("");
-    for path in sealed {
+    for path in &recovered.sealed {
         say(&format!("recovered an interrupted session: {}", path.display()));
     }
-    for (path, error) in left {
-        say(&format!("{} was interrupted and could not be recovered: {error}", path.display()));
-    }
+    say_what_was_lost(recovered);
 }
 
 fn open_voice(arguments: &Record, time: &SharedTime) -> Result<Voice> {
@@ -113,6 +110,8 @@ fn open_voice(arguments: &Record, time: &SharedTime) -> Result<Voice> {
     };
     match Microphone::open(time.clone(), name, arguments.mic_rate) {
         Ok(microphone) => Ok(Voice::Source(Box::new(microphone))),
+        // One that was asked for by name: nothing is lost yet, and the name may be mistyped.
+        Err(error) if name.is_some() => Err(error.into()),
         // The work goes on without a voice, but not unnoticed.
         Err(SourceError::Unavailable(why) | SourceError::Lost(why)) => Ok(Voice::Missing(why)),
         Err(error) => Err(error.into()),
@@ -135,20 +134,15 @@ fn watch(
         }
         looks = looks.wrapping_add(1);
         let is_over = seconds.is_some_and(|seconds| status.elapsed_nanos as f64 >= seconds * 1e9);
-        if signals.stop.load(Ordering::SeqCst) || is_over {
+        if is_over {
             return (EndReason::Stopped, is_lossy);
         }
-        let pressed = keys.map(Keys::pressed).unwrap_or_default();
-        if signals.pause.swap(false, Ordering::SeqCst) || pressed.contains(&b'p') {
-            if recorder.pause() {
-                say("paused: nothing is recorded");
-            } else if recorder.resume() {
-                say("recording again");
+        for key in keys.map(Keys::pressed).unwrap_or_default() {
+            match key {
+                b'p' => pause_or_resume(recorder),
+                b'm' => mark(recorder),
+                _ => {}
             }
-        }
-        if signals.mark.swap(false, Ordering::SeqCst) || pressed.contains(&b'm') {
-            recorder.mark("");
-            say(&format!("marked {}", clock_text(recorder.status().elapsed_nanos)));
         }
         while let Ok(notice) = recorder.notices.try_recv() {
             match notice {
@@ -163,8 +157,27 @@ fn watch(
                 }
             }
         }
-        std::thread::sleep(LOOK);
+        // A signal is acted on at once, and each one counts.
+        match signals.0.recv_timeout(LOOK) {
+            Ok(SIGUSR1) => pause_or_resume(recorder),
+            Ok(SIGUSR2) => mark(recorder),
+            Ok(_) => return (EndReason::Stopped, is_lossy),
+            Err(_) => {}
+        }
     }
+}
+
+fn pause_or_resume(recorder: &Recorder) {
+    if recorder.pause() {
+        say("paused: nothing is recorded");
+    } else if recorder.resume() {
+        say("recording again");
+    }
+}
+
+fn mark(recorder: &Recorder) {
+    recorder.mark("");
+    say(&format!("marked {}", clock_text(recorder.status().elapsed_nanos)));
 }
 
 fn status_line(status: &Status) -> String {
@@ -185,26 +198,15 @@ fn status_line(status: &Status) -> String {
     format!("{state} {}  {}  {tracks}", clock_text(status.elapsed_nanos), size_text(status.bytes))
 }
 
-/// Switches that signals set.
-struct Signals {
-    stop: Arc<AtomicBool>,
-    pause: Arc<AtomicBool>,
-    mark: Arc<AtomicBool>,
-}
+/// The signals that came, in order.
+struct Signals(Receiver<c_int>);
 
 impl Signals {
     fn register() -> Result<Self> {
-        let signals = Self { stop: Arc::default(), pause: Arc::default(), mark: Arc::default() };
-        let all = [
-            (SIGINT, &signals.stop),
-            (SIGTERM, &signals.stop),
-            (SIGHUP, &signals.stop),
-            (SIGUSR1, &signals.pause),
-            (SIGUSR2, &signals.mark),
-        ];
-        for (signal, switch) in all {
-            signal_hook::flag::register(signal, switch.clone()).context("signals cannot be handled")?;
-        }
-        Ok(signals)
+        let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+        let mut signals = signal_hook::iterator::Signals::new(wanted).context("signals cannot be handled")?;
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
+        Ok(Self(receiver))
     }
 }

@@ -96,7 +96,8 @@ fn memory(minutes: u64) -> Result<u32> {
     println!(
         "memory over {minutes} min at 1920×1080: largest {largest:.1} MiB, slope {slope:+.2} MiB per minute"
     );
-    ensure!(code == Some(0), "exit code {code:?}");
+    let log = std::fs::read_to_string(folder.path().join("log"))?;
+    ensure!(code == Some(0), "exit code {code:?}: {log}");
     ok(&["check", path(&bundle)])?;
     if slope > MAX_GROWTH_MIB_PER_MINUTE {
         bail!("memory grows by {slope:.2} MiB per minute");

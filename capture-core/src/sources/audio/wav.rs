@@ -40,21 +40,28 @@ impl Wav {
         Ok(Self { time, reader })
     }
 
-    /// The next run, mono; empty at the end.
-    fn next_run(&mut self) -> Result<Vec<i16>, hound::Error> {
+    /// The next run, mono; shorter, or empty, at the end of the file or where it breaks off.
+    fn next_run(&mut self) -> (Vec<i16>, Option<hound::Error>) {
         let spec = self.reader.spec();
         let channels = usize::from(spec.channels.max(1));
         let count = (spec.sample_rate / RUNS_PER_SECOND) as usize * channels;
-        let scaled: Result<Vec<f32>, _> = match spec.sample_format {
-            hound::SampleFormat::Float => self.reader.samples::<f32>().take(count).collect(),
+        let mut broken = None;
+        let mut keep = |sample: Result<f32, hound::Error>| sample.map_err(|error| broken = Some(error)).ok();
+        let scaled: Vec<f32> = match spec.sample_format {
+            hound::SampleFormat::Float => {
+                self.reader.samples::<f32>().take(count).map_while(&mut keep).collect()
+            }
             hound::SampleFormat::Int => {
                 let scale = 1.0 / (1u64 << (spec.bits_per_sample - 1)) as f32;
                 let samples = self.reader.samples::<i32>().take(count);
-                samples.map(|sample| sample.map(|sample| sample as f32 * scale)).collect()
+                samples
+                    .map(|sample| sample.map(|sample| sample as f32 * scale))
+                    .map_while(&mut keep)
+                    .collect()
             }
         };
         let mono = |part: &[f32]| part.iter().sum::<f32>() / channels as f32 * 32_768.0;
-        Ok(scaled?.chunks_exact(channels).map(|part| mono(part).round() as i16).collect())
+        (scaled.chunks_exact(channels).map(|part| mono(part).round() as i16).collect(), broken)
     }
 }
 
@@ -76,10 +83,8 @@ impl AudioSource for Wav {
         let time_of = |position: u64| start + position * 1_000_000_000 / rate_hz;
         let mut position = 0;
         while !stop.is_stopped() {
-            let samples = self
-                .next_run()
-                .map_err(|error| SourceError::Lost(format!("the WAV file broke off: {error}")))?;
-            if samples.is_empty() {
+            let (samples, broken) = self.next_run();
+            if samples.is_empty() && broken.is_none() {
                 return Ok(());
             }
             // A microphone hands samples over when the last of them was recorded.
@@ -87,6 +92,9 @@ impl AudioSource for Wav {
             std::thread::sleep(Duration::from_nanos(due.saturating_sub(self.time.boot_nanos())));
             sink(AudioEvent::Samples { position, samples: &samples, recorded_at_nanos: time_of(position) });
             position += samples.len() as u64;
+            if let Some(error) = broken {
+                return Err(SourceError::Lost(format!("the WAV file broke off: {error}")));
+            }
         }
         Ok(())
     }
