@@ -6,11 +6,16 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use praxis_bundle::Track;
+use praxis_bundle::manifest::{Backend, EndReason};
 use praxis_bundle::messages::{self, KeyKind, KeyMessage, PointerKind, PointerMessage, Rect};
-use praxis_capture_core::clock::{SharedTime, SystemTime};
+use praxis_capture_core::clock::{SharedTime, SystemTime, Time};
+use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, Recorder, Voice};
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::synthetic::{RATE_HZ, Stage};
-use praxis_capture_core::sources::{InputEvent, InputSource, x11};
+use praxis_capture_core::sources::{
+    AudioEvent, AudioSource, InputEvent, InputSource, SourceError, Stop, x11,
+};
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
 use praxis_tests::fingers::Fingers;
@@ -209,4 +214,60 @@ fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Resu
     std::fs::write(&config, text)?;
     desktop.spawn("xsettingsd", &["-c", &config.display().to_string()])?;
     wait_until("a settings manager", || Ok(settings(&desktop)? == (Some(350), Some(9))))
+}
+
+/// A device whose word on its latency varies: its first run is of now, its second seems to be from before the session.
+struct Wavering;
+
+impl AudioSource for Wavering {
+    fn backend(&self) -> Backend {
+        Backend { tracks: vec!["narration".into()], name: "wavering".into(), cannot: Vec::new() }
+    }
+    fn device(&self) -> String {
+        "wavering".into()
+    }
+    fn rate_hz(&self) -> u32 {
+        RATE_HZ
+    }
+    fn run(&mut self, sink: &mut dyn FnMut(AudioEvent<'_>), _: &Stop) -> Result<(), SourceError> {
+        let now = SystemTime.boot_nanos();
+        for (run, recorded_at_nanos) in [now, now - 10_000_000_000, now, now + 1].into_iter().enumerate() {
+            let samples = [run as i16 + 1; 1600];
+            sink(AudioEvent::Samples { position: run as u64 * 1600, samples: &samples, recorded_at_nanos });
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stage = Stage::new(time(), &[(64, 64)]);
+    let plan = Plan {
+        folder: folder.path().to_owned(),
+        displays: DisplayChoice::All,
+        max_fps: 12.0,
+        title: None,
+        reserve_bytes: DEFAULT_RESERVE_BYTES,
+        screen: Box::new(stage.screen()),
+        input: Box::new(stage.input()),
+        windows: Box::new(stage.windows()),
+        voice: Voice::Source(Box::new(Wavering)),
+    };
+    let recorder = Recorder::start(time(), plan)?;
+    let is_over = |notice: Notice| matches!(notice, Notice::Warning(why) if why.contains("is over"));
+    wait_until("the end of the voice", || Ok(recorder.notices.try_recv().is_ok_and(is_over)))?;
+    let recorded = recorder.stop(EndReason::Stopped, None, None)?;
+    let mut samples = Vec::new();
+    praxis_bundle::file::for_each_message(&recorded.path, |channel, _, _, data| {
+        if channel.track == Track::Narration {
+            samples.extend(praxis_bundle::narration::decode(data)?.samples);
+        }
+        Ok(())
+    })?;
+    let expected: Vec<i16> = (1..=4).flat_map(|run| [run; 1600]).collect();
+    assert!(samples == expected, "{} samples of {}", samples.len(), expected.len());
+    let drops = praxis_bundle::file::info_of(&recorded.path)?.tracks[&Track::Narration].drops;
+    assert_eq!(drops, 0);
+    Ok(())
 }

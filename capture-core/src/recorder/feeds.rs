@@ -202,8 +202,12 @@ fn feed_voice(
     let ended = source.run(
         &mut |AudioEvent::Samples { position, samples, recorded_at_nanos }| {
             queues.alive(Track::Narration, context.clock.now_nanos());
-            // A microphone is open before the session begins: what it heard before the epoch is left out.
-            let early_nanos = context.clock.epoch_boot_nanos().saturating_sub(recorded_at_nanos);
+            // A microphone is open before the session begins: what it heard before the epoch is left out. From the first
+            // sample on all count, though their stamps may be earlier: the device's word on its latency varies.
+            let early_nanos = match next_position {
+                None => context.clock.epoch_boot_nanos().saturating_sub(recorded_at_nanos),
+                Some(_) => 0,
+            };
             let early = ((early_nanos as f64 / nanos_per_sample).ceil() as usize).min(samples.len());
             let (position, samples) = (position + early as u64, &samples[early..]);
             let recorded_at_nanos = recorded_at_nanos + (early as f64 * nanos_per_sample) as u64;
