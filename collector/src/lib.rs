@@ -1,0 +1,176 @@
+//! The collector: takes bundles in by resumable upload, checks them, lists them, and hands them out.
+//!
+//! A request goes from the router to one of [`tus`], [`bundles`], [`page`]; who asks is settled by [`auth`], what is known
+//! is in [`db`], the bytes are in a [`store`]. What has arrived is checked by [`verify`] in a child process. Bundle
+//! content is parsed nowhere else, and no capture code is in here.
+
+pub mod auth;
+mod bundles;
+pub mod db;
+pub mod error;
+mod page;
+pub mod store;
+mod tus;
+pub mod verify;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use db::{Db, State, Upload};
+use error::Error;
+use store::{LocalStore, Store};
+
+/// Where uploads live.
+pub(crate) const UPLOADS: &str = "/api/v1/uploads";
+
+/// A collector. Clones are the same one.
+#[derive(Clone)]
+pub struct Collector {
+    pub(crate) db: Db,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) holders: Arc<tus::Holders>,
+    /// Something was received, or a verification should be tried again.
+    pub(crate) verify_wake: Arc<Notify>,
+    /// The program that is run as `PROGRAM verify …`.
+    pub(crate) verifier: Arc<Path>,
+    /// Held while it is open: one collector per data folder.
+    _lock: Arc<std::fs::File>,
+}
+
+impl Collector {
+    /// Opens the embedded profile in a data folder, which is made if need be: a database and a folder of blobs. Files are
+    /// cut to what was acknowledged.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, or another collector uses it.
+    pub async fn open(data: &Path, verifier: &Path) -> anyhow::Result<Self> {
+        tokio::fs::create_dir_all(data)
+            .await
+            .with_context(|| format!("cannot make the data folder {}: choose another with --data", data.display()))?;
+        let lock = std::fs::File::create(data.join("lock"))
+            .with_context(|| format!("cannot write into {}: choose another with --data", data.display()))?;
+        lock.try_lock().map_err(|_| {
+            anyhow::anyhow!("another collector uses {}: stop it, or choose another folder with --data", data.display())
+        })?;
+        let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;
+        let store = LocalStore::open(&data.join("blobs")).await.context("the blobs cannot be opened")?;
+        let collector = Self {
+            db,
+            store: Arc::new(store),
+            holders: Arc::default(),
+            verify_wake: Arc::default(),
+            verifier: verifier.into(),
+            _lock: Arc::new(lock),
+        };
+        collector.cut_to_what_was_acknowledged().await?;
+        Ok(collector)
+    }
+
+    /// The database, for the commands that make tokens and codes.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// After a crash a file may be longer than its row says; it is cut. One that is shorter was damaged.
+    async fn cut_to_what_was_acknowledged(&self) -> anyhow::Result<()> {
+        for upload in self.db.open_uploads().await? {
+            if upload.offset > 0 && self.store.append(&upload.id, upload.offset).await?.is_none() {
+                self.storage_lost(&upload).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The disk has lost bytes that were durable: said loudly, and the bundle has to be sent anew.
+    pub(crate) async fn storage_lost(&self, upload: &Upload) -> Error {
+        tracing::error!(bundle = upload.bundle, offset = upload.offset, "the disk has lost acknowledged bytes");
+        let reason = "the collector's disk has lost a part of it: it must be sent again";
+        match self.db.set_state(&upload.bundle, State::Rejected, Some(reason), None).await {
+            Ok(()) => Error::NotFound("upload"),
+            Err(error) => error,
+        }
+    }
+}
+
+/// All routes.
+pub fn app(collector: Collector) -> Router {
+    let routes = Router::new()
+        .merge(bundles::routes())
+        .merge(page::routes())
+        .merge(tus::routes())
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(|| async { Error::NotFound("page") })
+        .with_state(collector);
+    // Outside of the router, since it changes where a request goes.
+    Router::new().fallback_service(routes).layer(from_fn(override_method)).layer(from_fn(harden))
+}
+
+/// `X-HTTP-Method-Override`, where present, is the method: for clients behind proxies that know only GET and POST.
+async fn override_method(mut request: Request, next: Next) -> Response {
+    if let Some(method) = request.headers().get("x-http-method-override") {
+        match Method::from_bytes(method.as_bytes()) {
+            Ok(method) => *request.method_mut() = method,
+            Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+        }
+    }
+    next.run(request).await
+}
+
+/// Headers that every answer has; a span with what was asked, never with who or what.
+async fn harden(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    tracing::debug!(%method, path, status = response.status().as_u16(), "request");
+    let headers = response.headers_mut();
+    for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Serves until `shutdown`; requests that are under way then may end, the database is closed.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    collector: Collector,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let cancel = CancellationToken::new();
+    let verifying = tokio::spawn(verify::run(collector.clone(), cancel.clone()));
+    let db = collector.db.clone();
+    let holders = collector.holders.clone();
+    let ended = axum::serve(listener, app(collector))
+        .with_graceful_shutdown(async move {
+            shutdown.await;
+            // Uploads keep what has arrived and go on with the next start.
+            holders.cancel_all();
+        })
+        .await;
+    cancel.cancel();
+    verifying.await.context("the verifier failed")?;
+    db.close().await;
+    Ok(ended?)
+}
+
+/// Where the data is unless told otherwise.
+#[must_use]
+pub fn default_data() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    data.unwrap_or_else(|| PathBuf::from(".")).join("praxis-collector")
+}
