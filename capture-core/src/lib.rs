@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: a source ([`sources`]) hands stamped samples to its feed, the feed turns them into messages,
 //! the messages wait in one byte-bounded queue per track ([`queue`]), and one writer thread moves them into the live
-//! file ([`recorder`]). No desktop shell and no network in here.
+//! file ([`recorder`]). What is sealed and approved is sent by [`upload`], the one module with a network. No desktop shell in here.
 
 pub mod clock;
 pub mod library;
@@ -12,3 +12,4 @@ pub mod recorder;
 pub mod session;
 pub mod sources;
 pub mod system;
+pub mod upload;

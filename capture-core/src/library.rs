@@ -241,6 +241,7 @@ pub fn delete(path: &Path) -> Result<()> {
             doomed.extend([
                 file::digest_path(&bundle),
                 file::with_suffix(&bundle, TEMPORARY_SUFFIX),
+                crate::upload::approval::approval_path(&bundle),
                 bundle.clone(),
             ]);
         }

@@ -68,6 +68,27 @@ The path of the bundle is printed last. Passwords that are typed while recording
     /// Delete a session and all that belongs to it
     #[command(after_help = "Example:\n  praxis delete FILE")]
     Delete(File),
+    /// Enrol this machine at a collector, with the code from your project lead
+    #[command(after_help = "Example:\n  praxis enroll https://collector.example.org ABCD-EFGH-JKLM-NPQR")]
+    Enroll(Enroll),
+    /// Agree that a sealed bundle is sent, as it is
+    #[command(after_help = "\
+Example:
+  praxis approve FILE
+
+Look at the recording first. The approval is bound to its bytes: a bundle that changes needs another one.")]
+    Approve(File),
+    /// Upload an approved bundle; goes on after anything, however often it is cut
+    #[command(after_help = "\
+Examples:
+  praxis upload FILE --wait
+  praxis upload FILE --to https://tus.example.org/files
+
+Without --to it goes to the collector this machine is enrolled at. Exit code 1 means that a person has to act.")]
+    Upload(Upload),
+    /// List uploads and where they are
+    #[command(after_help = "Examples:\n  praxis uploads --json\n  praxis uploads --resume")]
+    Uploads(Uploads),
     /// Print shell completions
     #[command(
         after_help = "Example:\n  praxis completions bash > ~/.local/share/bash-completion/completions/praxis"
@@ -207,6 +228,36 @@ pub(crate) struct Narration {
     /// WAV file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// Address of the collector
+    pub(crate) url: String,
+    /// The code; it works once
+    pub(crate) code: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// Send to another tus 1.0 server: the address where it makes uploads
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// Wait until the collector has checked it
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uploads {
+    /// Go on with what is not finished, until it is
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -63,8 +63,7 @@ impl Secret {
     /// `Internal` if the system gives no random numbers.
     pub fn code() -> Result<Self> {
         const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-        let letters: Vec<u8> =
-            random::<16>()?.iter().map(|byte| LETTERS[usize::from(byte % 32)]).collect();
+        let letters: Vec<u8> = random::<16>()?.iter().map(|byte| LETTERS[usize::from(byte % 32)]).collect();
         let groups: Vec<_> = letters.chunks(4).map(String::from_utf8_lossy).collect();
         Ok(Self(groups.join("-")))
     }
@@ -98,7 +97,8 @@ impl Secret {
 
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(anyhow::anyhow!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Internal(anyhow::anyhow!("no random numbers: {error}")))?;
     Ok(bytes)
 }
 
@@ -159,6 +159,7 @@ fn secret_of(parts: &Parts) -> Option<Secret> {
         return None;
     }
     let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, token)| Secret::given(token))
 }

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -73,7 +75,10 @@ async fn announce(
         return Err(Error::BadRequest("sha256 must be 64 lowercase hexadecimal digits".into()));
     }
     if request.bytes == 0 || request.bytes > MAX_BUNDLE_BYTES {
-        return Err(Error::TooLarge(format!("a bundle has 1 to {MAX_BUNDLE_BYTES} bytes, not {}", request.bytes)));
+        return Err(Error::TooLarge(format!(
+            "a bundle has 1 to {MAX_BUNDLE_BYTES} bytes, not {}",
+            request.bytes
+        )));
     }
     let approval = request.approval.ok_or_else(|| Error::NotApproved("the approval is missing".into()))?;
     if approval.bundle_id != id || approval.sha256 != request.sha256 {
@@ -117,7 +122,12 @@ async fn list(
 }
 
 /// The bundles that a caller may see: an expert's are the expert's own.
-pub(crate) async fn visible(collector: &Collector, caller: &Caller, limit: u32, skip: u32) -> Result<Vec<Bundle>> {
+pub(crate) async fn visible(
+    collector: &Collector,
+    caller: &Caller,
+    limit: u32,
+    skip: u32,
+) -> Result<Vec<Bundle>> {
     let of = (caller.role == Role::Expert).then_some(caller);
     collector.db.bundles(of, limit.min(1000), skip).await
 }

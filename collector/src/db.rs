@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
 use sqlx::{Row, migrate::MigrateError};
 use time::OffsetDateTime;
 
@@ -237,8 +239,9 @@ impl Db {
     /// # Errors
     /// `Internal`.
     pub async fn caller(&self, digest: &[u8]) -> Result<Option<Caller>> {
-        let query =
-            sqlx::query("select id, role, project, expert from token where digest = ? and revoked_at is null");
+        let query = sqlx::query(
+            "select id, role, project, expert from token where digest = ? and revoked_at is null",
+        );
         let Some(row) = query.bind(digest).fetch_optional(&self.readers).await? else { return Ok(None) };
         let role: String = row.try_get("role")?;
         let role = Role::from_name(&role)
@@ -277,7 +280,8 @@ impl Db {
     /// `Code` if it is unknown, used or expired.
     pub async fn enrol(&self, code: &[u8], token: &Secret) -> Result<(String, String)> {
         let mut transaction = self.writer.begin().await?;
-        let query = sqlx::query("select id, project, expert, expires_at, used_at from enrolment where digest = ?");
+        let query =
+            sqlx::query("select id, project, expert, expires_at, used_at from enrolment where digest = ?");
         let row = query.bind(code).fetch_optional(&mut *transaction).await?.ok_or(Error::Code("is wrong"))?;
         if row.try_get::<Option<i64>, _>("used_at")?.is_some() {
             return Err(Error::Code("was used before"));
@@ -291,13 +295,15 @@ impl Db {
             .bind(row.try_get::<i64, _>("id")?)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("insert into token (digest, role, project, expert, created_at) values (?, 'expert', ?, ?, ?)")
-            .bind(token.digest())
-            .bind(&project)
-            .bind(&expert)
-            .bind(now_millis())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "insert into token (digest, role, project, expert, created_at) values (?, 'expert', ?, ?, ?)",
+        )
+        .bind(token.digest())
+        .bind(&project)
+        .bind(&expert)
+        .bind(now_millis())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok((project, expert))
     }
@@ -309,16 +315,21 @@ impl Db {
     pub async fn announce(&self, caller: &Caller, what: &Announcement, fresh_upload: &str) -> Result<Bundle> {
         let mut transaction = self.writer.begin().await?;
         let query = format!("select {BUNDLE_COLUMNS} {FROM_BUNDLE} where bundle.id = ?");
-        let known = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&what.bundle).fetch_optional(&mut *transaction);
+        let known =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(&what.bundle).fetch_optional(&mut *transaction);
         let known = known.await?.as_ref().map(bundle_of).transpose()?;
         match known {
-            Some(known) if Some(&known.expert) != caller.expert.as_ref() || Some(&known.project) != caller.project.as_ref() => {
+            Some(known)
+                if Some(&known.expert) != caller.expert.as_ref()
+                    || Some(&known.project) != caller.project.as_ref() =>
+            {
                 return Err(Error::NotFound("bundle"));
             }
             Some(known) if known.state != State::Rejected => {
                 if (known.bytes, &known.sha256) != (what.bytes, &what.sha256) {
                     return Err(Error::Conflict(
-                        "this bundle was announced with other bytes: an edited session needs a new bundle id".into(),
+                        "this bundle was announced with other bytes: an edited session needs a new bundle id"
+                            .into(),
                     ));
                 }
                 // The same expert may have enrolled anew since: the upload belongs to the token that asks now.
@@ -404,7 +415,8 @@ impl Db {
     /// # Errors
     /// `Internal`.
     pub async fn bundles_in(&self, states: [State; 2]) -> Result<Vec<Bundle>> {
-        let query = format!("select {BUNDLE_COLUMNS} {FROM_BUNDLE} where state in (?, ?) order by changed_at");
+        let query =
+            format!("select {BUNDLE_COLUMNS} {FROM_BUNDLE} where state in (?, ?) order by changed_at");
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(states[0].name()).bind(states[1].name());
         query.fetch_all(&self.readers).await?.iter().map(bundle_of).collect()
     }
@@ -457,7 +469,10 @@ impl Db {
     /// # Errors
     /// `NotFound`.
     pub async fn take_over(&self, id: &str) -> Result<Upload> {
-        sqlx::query("update upload set epoch = epoch + 1 where id = ?").bind(id).execute(&self.writer).await?;
+        sqlx::query("update upload set epoch = epoch + 1 where id = ?")
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
         self.upload(id).await?.ok_or(Error::NotFound("upload"))
     }
 

@@ -56,13 +56,16 @@ impl Collector {
     /// # Errors
     /// If the folder cannot be used, or another collector uses it.
     pub async fn open(data: &Path, verifier: &Path) -> anyhow::Result<Self> {
-        tokio::fs::create_dir_all(data)
-            .await
-            .with_context(|| format!("cannot make the data folder {}: choose another with --data", data.display()))?;
+        tokio::fs::create_dir_all(data).await.with_context(|| {
+            format!("cannot make the data folder {}: choose another with --data", data.display())
+        })?;
         let lock = std::fs::File::create(data.join("lock"))
             .with_context(|| format!("cannot write into {}: choose another with --data", data.display()))?;
         lock.try_lock().map_err(|_| {
-            anyhow::anyhow!("another collector uses {}: stop it, or choose another folder with --data", data.display())
+            anyhow::anyhow!(
+                "another collector uses {}: stop it, or choose another folder with --data",
+                data.display()
+            )
         })?;
         let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;
         let store = LocalStore::open(&data.join("blobs")).await.context("the blobs cannot be opened")?;
@@ -96,7 +99,11 @@ impl Collector {
 
     /// The disk has lost bytes that were durable: said loudly, and the bundle has to be sent anew.
     pub(crate) async fn storage_lost(&self, upload: &Upload) -> Error {
-        tracing::error!(bundle = upload.bundle, offset = upload.offset, "the disk has lost acknowledged bytes");
+        tracing::error!(
+            bundle = upload.bundle,
+            offset = upload.offset,
+            "the disk has lost acknowledged bytes"
+        );
         let reason = "the collector's disk has lost a part of it: it must be sent again";
         match self.db.set_state(&upload.bundle, State::Rejected, Some(reason), None).await {
             Ok(()) => Error::NotFound("upload"),

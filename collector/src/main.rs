@@ -139,9 +139,9 @@ async fn work(arguments: Arguments) -> Result<()> {
     if let Command::Serve { listen, log } = arguments.command {
         return serve_there(&data, listen, log).await;
     }
-    tokio::fs::create_dir_all(&data)
-        .await
-        .with_context(|| format!("cannot make the data folder {}: choose another with --data", data.display()))?;
+    tokio::fs::create_dir_all(&data).await.with_context(|| {
+        format!("cannot make the data folder {}: choose another with --data", data.display())
+    })?;
     let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;
     let done = change(&db, arguments.command).await;
     db.close().await;
@@ -173,7 +173,11 @@ async fn change(db: &Db, command: Command) -> Result<()> {
         Command::Token(TokenCommand::List) => {
             for (number, role, project, expert, is_revoked) in db.tokens().await? {
                 let of = [project, expert].into_iter().flatten().collect::<Vec<_>>().join(" / ");
-                writeln!(out, "{number:>5}  {role:<9} {}  {of}", if is_revoked { "revoked" } else { "valid  " })?;
+                writeln!(
+                    out,
+                    "{number:>5}  {role:<9} {}  {of}",
+                    if is_revoked { "revoked" } else { "valid  " }
+                )?;
             }
         }
         Command::Token(TokenCommand::Revoke { number }) => {
@@ -188,8 +192,13 @@ async fn change(db: &Db, command: Command) -> Result<()> {
 
 async fn serve_there(data: &std::path::Path, listen: SocketAddr, log: Log) -> Result<()> {
     let filter = EnvFilter::try_from_env("PRAXIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    if log == Log::Json { logger.json().init() } else { logger.init() }
+    let logger =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if log == Log::Json {
+        logger.json().init();
+    } else {
+        logger.init();
+    }
     let program = std::env::current_exe().context("where this program is")?;
     let collector = Collector::open(data, &program).await?;
     let listener = TcpListener::bind(listen)

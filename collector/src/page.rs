@@ -1,11 +1,11 @@
 //! The plain list of bundles for people, and the way in: a token becomes a cookie that scripts cannot read.
 
+use axum::Router;
 use axum::extract::{Form, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -21,7 +21,8 @@ use crate::error::Result;
 const ROWS: u32 = 200;
 const STYLE: &str = include_str!("page.css");
 /// Nothing but our own style sheet and our own form.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Collector> {
     Router::new()
@@ -60,7 +61,8 @@ fn row(bundle: &Bundle) -> String {
     };
     let state = bundle.state.name();
     let reason = bundle.reason.as_deref().map(|reason| format!("<small>{}</small>", escape(reason)));
-    let progress = (state == "receiving").then(|| format!(" {} %", bundle.offset * 100 / bundle.bytes.max(1)));
+    let progress =
+        (state == "receiving").then(|| format!(" {} %", bundle.offset * 100 / bundle.bytes.max(1)));
     let length = facts["duration_nanos"].as_u64().map_or_else(String::new, |nanos| {
         let seconds = nanos / 1_000_000_000;
         format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

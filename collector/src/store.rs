@@ -74,7 +74,8 @@ impl Store for LocalStore {
     fn create<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(id)).await?;
+            let file =
+                options.write(true).create(true).truncate(false).mode(0o600).open(self.path(id)).await?;
             file.sync_all().await?;
             File::open(&self.folder).await?.sync_all().await
         })

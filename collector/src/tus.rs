@@ -101,7 +101,10 @@ async fn create(
         .filter(|bundle| caller.may_see(&bundle.project, &bundle.expert))
         .ok_or_else(|| Error::NotApproved(format!("bundle {bundle_id:?} was not announced")))?;
     if bundle.bytes != length {
-        return Err(Error::Conflict(format!("{} bytes were announced, Upload-Length is {length}", bundle.bytes)));
+        return Err(Error::Conflict(format!(
+            "{} bytes were announced, Upload-Length is {length}",
+            bundle.bytes
+        )));
     }
     collector.db.set_metadata(&bundle.upload, metadata).await?;
     let location = format!("{UPLOADS}/{}", bundle.upload);
@@ -114,7 +117,11 @@ async fn create(
     Ok(response)
 }
 
-async fn head(State(collector): State<Collector>, caller: Caller, Path(id): Path<String>) -> Result<Response> {
+async fn head(
+    State(collector): State<Collector>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response> {
     owned(&collector, &caller, &id).await?;
     // Whoever is still sending keeps what has arrived and lets go, so the offset that is told is final.
     let _hold = collector.holders.take(&id).await?;
@@ -143,12 +150,19 @@ async fn patch(
     Ok((StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, at.to_string())]).into_response())
 }
 
-async fn terminate(State(collector): State<Collector>, caller: Caller, Path(id): Path<String>) -> Result<Response> {
+async fn terminate(
+    State(collector): State<Collector>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response> {
     let upload = owned(&collector, &caller, &id).await?;
     let _hold = collector.holders.take(&id).await?;
     let bundle = collector.db.bundle(&upload.bundle).await?.ok_or(Error::NotFound("upload"))?;
     if !matches!(bundle.state, BundleState::Created | BundleState::Receiving | BundleState::Rejected) {
-        return Err(Error::Conflict(format!("the bundle is {}: it is no longer an upload", bundle.state.name())));
+        return Err(Error::Conflict(format!(
+            "the bundle is {}: it is no longer an upload",
+            bundle.state.name()
+        )));
     }
     collector.db.forget(&bundle.id).await?;
     collector.store.delete(&id).await?;

@@ -87,6 +87,42 @@ pub fn write_live(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes a sealed bundle of about so many megabytes: pictures of noise, which nothing makes smaller.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_large(path: &Path, megabytes: u32) -> Result<()> {
+    const WIDTH: u32 = 1000;
+    const HEIGHT: u32 = 350;
+    let screen = Track::Screen(0);
+    let live = path.with_extension("live.mcap");
+    // Another bundle each time: the collector knows bundles by their ids.
+    let manifest = Manifest { session_id: Uuid::now_v7(), bundle_id: Uuid::now_v7(), ..manifest() };
+    let mut writer = LiveWriter::new(std::fs::File::create_new(&live)?, &manifest, &[screen])?;
+    let mut encoder = Encoder::new(WIDTH, HEIGHT)?;
+    let mut seed = manifest.bundle_id.as_u64_pair().1;
+    for n in 0..u64::from(megabytes) {
+        let noise = (0..WIDTH * HEIGHT * 4).map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u8
+        });
+        encoder.update(0, 0, WIDTH, HEIGHT, &noise.collect::<Vec<_>>());
+        let at = n * 250 * MILLI;
+        let times = Times { first_damage: at, capture_start: at, capture_end: at };
+        writer.push(screen.key_channel().unwrap_or(screen.channel()), at, &encoder.keyframe(times))?;
+        writer.close_chunk()?;
+    }
+    let ending = Ending {
+        session_time_nanos: u64::from(megabytes) * 250 * MILLI,
+        reason: EndReason::Stopped,
+        outcome: None,
+        note: None,
+    };
+    writer.end(&ending)?.sync_all()?;
+    praxis_bundle::file::write_finished(&live, path, praxis_bundle::Profile::Seal)?;
+    Ok(std::fs::remove_file(live)?)
+}
+
 trait Json {
     fn bytes(&self) -> Result<Vec<u8>>;
 }

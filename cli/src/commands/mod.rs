@@ -4,6 +4,7 @@ mod doctor;
 mod files;
 mod look;
 mod record;
+mod send;
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -31,6 +32,10 @@ pub(crate) fn run(command: Command) -> Result<Done> {
         Command::Events(events) => look::events(&events).map_err(naming(&events.file)),
         Command::Narration(narration) => look::narration(&narration).map_err(naming(&narration.file)),
         Command::Delete(file) => files::delete(&file.file),
+        Command::Enroll(enroll) => send::enroll(&enroll),
+        Command::Approve(file) => send::approve(&file.file).map_err(naming(&file.file)),
+        Command::Upload(upload) => send::upload(&upload),
+        Command::Uploads(uploads) => send::uploads(&uploads),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write.
             let mut script = Vec::new();
