@@ -10,9 +10,10 @@ help: ## List the targets
 setup: ## Install what is missing on Debian or Ubuntu
 	@scripts/setup
 
-run: demo ## The same as demo, until the desktop app exists
+run: setup build ## The demo, and then the collector stays up until Ctrl-C (until the desktop app exists)
+	@$(TARGET)/debug/demo --stay
 
-demo: setup build ## Record, seal and check a real session on a virtual desktop
+demo: setup build ## Record a real session on a virtual desktop, upload it, see it verified
 	@$(TARGET)/debug/demo
 
 build: setup ## Build everything

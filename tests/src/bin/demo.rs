@@ -1,8 +1,11 @@
-//! The demo: a real session on a virtual desktop, recorded, sealed, checked; prints what came out and what to run next.
+//! The demo: a real session on a virtual desktop, recorded, sealed, checked, approved, uploaded to a collector, verified,
+//! listed and fetched again; prints what came out and what to run next. `demo --stay` leaves the collector up.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use praxis_tests::collector::{Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
 use praxis_tests::praxis::{Recording, events, info, ok, path, program};
 use rustix::process::Signal;
@@ -28,14 +31,60 @@ fn main() -> Result<()> {
         std::fs::read_to_string(folder.join("log"))?
     );
     let checked = ok(&["check", path(&bundle)])?;
-    report(&bundle, &checked)
+    report(&bundle, &checked)?;
+    drop(desktop);
+    let collector = send(&folder, &bundle)?;
+    if std::env::args().any(|argument| argument == "--stay") {
+        println!("\nThe collector stays up until Ctrl-C.");
+        wait_for_interrupt()?;
+    }
+    collector.stop()
+}
+
+/// Sends the bundle to a collector of its own, and fetches it again.
+fn send(folder: &Path, bundle: &Path) -> Result<Collector> {
+    println!("\nstarting a collector, enrolling, approving, uploading …");
+    let collector = Collector::start(&folder.join("collector"))?;
+    let expert = Expert::enrolled(&collector, "demo", "expert-1")?;
+    expert.ok(&["approve", path(bundle)])?;
+    let state = expert.ok(&["upload", path(bundle), "--wait"])?;
+    ensure!(state == "verified", "the bundle is {state}");
+    let token = collector.command(&["token", "new", "--role", "reviewer"])?;
+    let reviewer = Http::new(&collector.url, Some(&token));
+    let id = praxis_bundle::file::info_of(bundle)?.manifest.bundle_id;
+    let facts = reviewer.json(&format!("/api/v1/bundles/{id}"))?;
+    let (bytes, mut fetched) = (std::fs::read(bundle)?, Vec::new());
+    for start in (0..bytes.len()).step_by(64 << 10) {
+        let range = format!("bytes={start}-{}", start + (64 << 10) - 1);
+        let mut answer =
+            reviewer.ask("GET", &format!("/api/v1/bundles/{id}/content"), &[("range", &range)], &[])?;
+        ensure!(answer.status() == 206, "a range is answered with {}", answer.status());
+        fetched.extend(answer.body_mut().read_to_vec()?);
+    }
+    let digest = praxis_bundle::file::sha256(bundle)?;
+    ensure!(fetched == bytes && facts["sha256"] == digest.as_str(), "what was fetched is not what was sent");
+    println!(
+        "\nstate     {}, listed as {:?}",
+        facts["state"].as_str().unwrap_or_default(),
+        facts["facts"]["title"]
+    );
+    println!("sha256    {digest}, fetched by ranges and equal");
+    println!("collector {}   sign in with the token {token}", collector.url);
+    Ok(collector)
+}
+
+fn wait_for_interrupt() -> Result<()> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    signals.forever().next();
+    Ok(())
 }
 
 fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
     std::thread::scope(|scope| -> Result<()> {
         let shared = &*desktop;
         let speech = scope.spawn(move || shared.speak(SPOKEN));
-        shared.xdotool(&["type", "--delay", "125", TYPED])?;
+        shared.xdotool(&["type", "--delay", "130", TYPED])?;
         speech.join().map_err(|_| anyhow::anyhow!("speaking failed"))?
     })?;
     recording.signal(Signal::USR2)?;
@@ -44,7 +93,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
         Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("Mousepad"))
     })?;
     desktop.xdotool(&["getactivewindow", "windowmove", "900", "300"])?;
-    desktop.xdotool(&["type", "--delay", "125", NOTE])?;
+    desktop.xdotool(&["type", "--delay", "130", NOTE])?;
     // Drag the terminal by its title bar.
     desktop.xdotool(&["mousemove", "300", "68", "mousedown", "1"])?;
     for step in 1..=40 {
@@ -64,7 +113,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
     Ok(())
 }
 
-fn report(bundle: &std::path::Path, checked: &str) -> Result<()> {
+fn report(bundle: &Path, checked: &str) -> Result<()> {
     let facts = info(bundle)?;
     let number = |name: &str| facts[name].as_f64().unwrap_or_default();
     let (seconds, megabytes) = (number("duration_nanos") / 1e9, number("bytes") / 1e6);
