@@ -24,14 +24,16 @@ test: build ## Format, lints, unit, contract and end-to-end tests
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 
-ci: test ## Tests, then 50 kills and two minutes of memory
+ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minutes of memory
 	$(TARGET)/debug/demo
 	$(TARGET)/debug/torture kills --rounds 50
+	$(TARGET)/debug/torture upload-kills --kills 50
 	$(TARGET)/debug/torture memory --minutes 2
 
-torture: build ## 1,000 kills of synthetic sources, 50 of real ones, half an hour of memory
+torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, half an hour of memory
 	$(TARGET)/debug/torture stage-kills --rounds 1000
 	$(TARGET)/debug/torture kills --rounds 50
+	$(TARGET)/debug/torture upload-kills --kills 1000
 	$(TARGET)/debug/torture memory --minutes 30
 
 fmt: ## Format the code

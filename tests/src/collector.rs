@@ -147,7 +147,7 @@ impl Expert {
         Ok(())
     }
 
-    /// The expert's `praxis`, not started yet.
+    /// The expert's `praxis`, not started yet. It finds no session bus, so no keychain of this machine is touched.
     ///
     /// # Errors
     /// If it was not built.
@@ -155,6 +155,7 @@ impl Expert {
         let mut command = Command::new(program("praxis")?);
         command.args(arguments).stdin(Stdio::null()).env("HOME", self.home.path()).env_remove("DISPLAY");
         command
+            .env("XDG_RUNTIME_DIR", self.home.path())
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("DBUS_SESSION_BUS_ADDRESS");

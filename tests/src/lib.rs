@@ -9,3 +9,5 @@ pub mod fixture;
 pub mod kills;
 pub mod painter;
 pub mod praxis;
+pub mod proxy;
+pub mod upload_kills;

@@ -3,18 +3,24 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use praxis_bundle::file;
+use praxis_capture_core::upload::{Queue, State, Tuning, Uploader, enrolment};
 use praxis_tests::collector::{Answer, Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, wait_until};
 use praxis_tests::fixture::{write_large, write_live};
+use praxis_tests::kills::Random;
 use praxis_tests::praxis::{Recording, path};
+use praxis_tests::proxy::{Fault, Proxy};
+use praxis_tests::upload_kills::upload_under_kills;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 /// A sealed, approved bundle in an expert's home.
 fn approved(expert: &Expert, megabytes: u32) -> Result<PathBuf> {
@@ -305,6 +311,56 @@ fn a_foreign_client_uploads_what_was_announced() -> Result<()> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     wait_until("a verdict", || Ok(http.json(&format!("/api/v1/bundles/{id}"))?["state"] == "verified"))?;
     collector.stop()
+}
+
+#[test]
+fn a_network_that_breaks_in_every_way_costs_time_and_nothing_else() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let collector = Collector::start(&folder.path().join("collector"))?;
+    let mut random = Random(praxis_tests::desktop::boot_nanos());
+    println!("seed {}", random.0);
+    let kinds = [Fault::Reset, Fault::BlackHole, Fault::HalfClose, Fault::FlippedBit, Fault::LostAnswer];
+    // Within the first chunks of a connection, so that each is met.
+    let faults: Vec<Fault> =
+        (0..20).map(|n| kinds[n % kinds.len()](2_000 + random.below(1_500_000))).collect();
+    let num_faults = faults.len() as u64;
+    let proxy = Proxy::start(collector.address(), faults)?;
+    let expert = Expert::new()?;
+    // Enrolled past the proxy; its address is that of the collector as far as the expert knows.
+    expert.enrol(&collector.url, &collector.command(&["code", "new", "--project", "P", "--expert", "E"])?)?;
+    let settings = expert.home.path().join(".config/praxis");
+    let text = std::fs::read_to_string(settings.join("enrolment.json"))?.replace(&collector.url, &proxy.url);
+    std::fs::write(settings.join("enrolment.json"), text)?;
+    let bundle = approved(&expert, 24)?;
+    let bytes = std::fs::metadata(&bundle)?.len();
+    let tuning = Tuning {
+        chunk_bytes: 1 << 20,
+        least_bytes_per_second: 4 << 20,
+        answer_within: Duration::from_millis(800),
+        first_pause: Duration::from_millis(5),
+        longest_pause: Duration::from_millis(100),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let item = runtime.block_on(async {
+        let queue = Queue::open(expert.home.path()).await?;
+        let item = queue.add(&bundle, &proxy.url, true).await?;
+        let enrolment = enrolment::load(&settings)?;
+        let uploader = Uploader::new(queue, expert.home.path(), Some(enrolment), tuning);
+        uploader.send(&item.bundle_id, |_| false, &CancellationToken::new()).await
+    })?;
+    assert_eq!((item.state, item.reason), (State::Verified, None));
+    assert_eq!(proxy.num_faults_left(), 0, "every fault was met");
+    let again = proxy.from_clients() - bytes;
+    // A cut costs a chunk at most; so does a flipped bit, which may hit the chunk after the one it was meant for.
+    assert!(again <= (num_faults + 2) * ((1 << 20) + (16 << 10)), "{again} bytes were sent again");
+    Ok(())
+}
+
+#[test]
+fn kills_of_either_side_cost_a_chunk_at_most() -> Result<()> {
+    let mut random = Random(praxis_tests::desktop::boot_nanos());
+    println!("seed {}", random.0);
+    upload_under_kills(6, &mut random).map(drop)
 }
 
 fn venv(test: &Path) -> Result<PathBuf> {

@@ -16,8 +16,8 @@ use super::{Approval, Item, Result, UploadError};
 const TUS_RESUMABLE: (&str, &str) = ("tus-resumable", "1.0.0");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// For every request but those that carry a chunk.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// For enrolment, where a person waits.
+const ENROL_WITHIN: Duration = Duration::from_secs(30);
 
 /// What enrolment gives.
 #[derive(Deserialize)]
@@ -40,6 +40,8 @@ pub(super) struct Announced {
 pub(super) struct Server {
     client: Client,
     token: Option<String>,
+    /// For every request but those that carry a chunk.
+    answer_within: Duration,
 }
 
 fn client() -> Result<Client> {
@@ -53,14 +55,14 @@ fn client() -> Result<Client> {
 /// Turns a code into a token.
 pub(super) async fn enrol(collector: &str, code: &str) -> Result<Enrolled> {
     let url = parse(&format!("{collector}/api/v1/enrol"))?;
-    let request = client()?.post(url).json(&json!({"code": code})).timeout(ANSWER_WITHIN);
+    let request = client()?.post(url).json(&json!({"code": code})).timeout(ENROL_WITHIN);
     let answer = send(request).await?;
     answer.json().await.map_err(|_| nonsense(collector))
 }
 
 impl Server {
-    pub(super) fn new(token: Option<String>) -> Result<Self> {
-        Ok(Self { client: client()?, token })
+    pub(super) fn new(token: Option<String>, answer_within: Duration) -> Result<Self> {
+        Ok(Self { client: client()?, token, answer_within })
     }
 
     fn with_token(&self, request: RequestBuilder) -> RequestBuilder {
@@ -75,7 +77,8 @@ impl Server {
         let url = parse(&format!("{}/api/v1/bundles/{}", item.server, item.bundle_id))?;
         let body = json!({"bytes": item.bytes, "sha256": item.sha256, "approval": approval});
         let answer =
-            send(self.with_token(self.client.put(url.clone())).json(&body).timeout(ANSWER_WITHIN)).await?;
+            send(self.with_token(self.client.put(url.clone())).json(&body).timeout(self.answer_within))
+                .await?;
         let mut announced: Announced = answer.json().await.map_err(|_| nonsense(&item.server))?;
         announced.upload_url = url.join(&announced.upload_url).map_err(|_| nonsense(&item.server))?.into();
         Ok(announced)
@@ -89,7 +92,7 @@ impl Server {
             format!("filename {},bundle_id {}", STANDARD.encode(name), STANDARD.encode(&item.bundle_id));
         let request = self.with_token(self.client.post(url.clone())).header(TUS_RESUMABLE.0, TUS_RESUMABLE.1);
         let request = request.header("upload-length", item.bytes).header("upload-metadata", metadata);
-        let answer = send(request.header("content-length", 0).timeout(ANSWER_WITHIN)).await?;
+        let answer = send(request.header("content-length", 0).timeout(self.answer_within)).await?;
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let location = location.and_then(|location| url.join(location).ok());
         Ok(location.ok_or_else(|| nonsense(&item.server))?.into())
@@ -98,7 +101,7 @@ impl Server {
     /// Whether a tus server checks chunks by SHA-256.
     pub(super) async fn has_checksums(&self, item: &Item) -> Result<bool> {
         let request =
-            self.client.request(reqwest::Method::OPTIONS, parse(&item.server)?).timeout(ANSWER_WITHIN);
+            self.client.request(reqwest::Method::OPTIONS, parse(&item.server)?).timeout(self.answer_within);
         let answer = send(self.with_token(request).header(TUS_RESUMABLE.0, TUS_RESUMABLE.1)).await?;
         let lists = |name: &str, what: &str| {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -109,7 +112,7 @@ impl Server {
 
     /// How much of an upload has arrived.
     pub(super) async fn offset(&self, upload_url: &str) -> Result<u64> {
-        let request = self.with_token(self.client.head(parse(upload_url)?)).timeout(ANSWER_WITHIN);
+        let request = self.with_token(self.client.head(parse(upload_url)?)).timeout(self.answer_within);
         let answer = send(request.header(TUS_RESUMABLE.0, TUS_RESUMABLE.1)).await?;
         offset_in(answer.headers()).ok_or_else(|| nonsense(upload_url))
     }

@@ -26,6 +26,8 @@ pub struct Tuning {
     pub chunk_bytes: u64,
     /// Slowest network on which a chunk still gets through: bytes per second.
     pub least_bytes_per_second: u64,
+    /// Longest wait for an answer, beyond the time that a chunk takes on the slowest network.
+    pub answer_within: Duration,
     /// First pause after a failure.
     pub first_pause: Duration,
     /// Longest pause.
@@ -37,6 +39,7 @@ impl Default for Tuning {
         Self {
             chunk_bytes: 8 << 20,
             least_bytes_per_second: 64 << 10,
+            answer_within: Duration::from_secs(30),
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(60),
         }
@@ -194,10 +197,10 @@ impl Uploader {
                     item.server
                 ))
             })?;
-            let server = Server::new(Some(enrolment.token().await?))?;
+            let server = Server::new(Some(enrolment.token().await?), self.tuning.answer_within)?;
             return self.to_collector(item, &server, &approval, is_enough, num_damaged).await;
         }
-        let server = Server::new(None)?;
+        let server = Server::new(None, self.tuning.answer_within)?;
         let has_checksum = server.has_checksums(item).await?;
         if item.upload_url.is_none() {
             item.upload_url = Some(server.create(item).await?);
@@ -262,8 +265,8 @@ impl Uploader {
             let length = self.tuning.chunk_bytes.min(item.bytes - item.sent);
             let mut chunk = vec![0; length as usize];
             file.read_exact_at(&mut chunk, item.sent).map_err(UploadError::io(format!("reading {shown}")))?;
-            let seconds = 30 + length / self.tuning.least_bytes_per_second;
-            let within = Duration::from_secs(seconds);
+            let seconds = length as f64 / self.tuning.least_bytes_per_second as f64;
+            let within = self.tuning.answer_within + Duration::from_secs_f64(seconds);
             let at = server.chunk(&upload_url, item.sent, chunk, has_checksum, within).await?;
             if at != item.sent + length {
                 return Err(UploadError::Elsewhere);

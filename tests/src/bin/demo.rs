@@ -11,6 +11,7 @@ use praxis_tests::praxis::{Recording, events, info, ok, path, program};
 use rustix::process::Signal;
 
 const TYPED: &str = "seq 1 20 | awk '{ s += $1 } END { print s / NR }'\n";
+const LAST: &str = "echo the mean is 10.5 | tee result.txt\n";
 const NOTE: &str = "The mean is 10.5, as expected. Now the plot.\n";
 const SPOKEN: &str = "I compute the mean of the first twenty numbers, and write down what I find.";
 
@@ -64,7 +65,7 @@ fn send(folder: &Path, bundle: &Path) -> Result<Collector> {
     let digest = praxis_bundle::file::sha256(bundle)?;
     ensure!(fetched == bytes && facts["sha256"] == digest.as_str(), "what was fetched is not what was sent");
     println!(
-        "\nstate     {}, listed as {:?}",
+        "\nstate     {}, listed as {}",
         facts["state"].as_str().unwrap_or_default(),
         facts["facts"]["title"]
     );
@@ -109,6 +110,7 @@ fn act(desktop: &mut VirtualDesktop, recording: &Recording) -> Result<()> {
         desktop.xdotool(&["click", "4"])?;
         let_pass(Duration::from_millis(60));
     }
+    desktop.xdotool(&["type", "--delay", "130", LAST])?;
     let_pass(Duration::from_secs(1));
     Ok(())
 }
@@ -128,7 +130,7 @@ fn report(bundle: &Path, checked: &str) -> Result<()> {
         println!("          {name:<10} {:>6} messages, {} drops", track["messages"], track["drops"]);
     }
     let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
-    let expected = format!("{TYPED}{NOTE}ls -la /usr/bin | head -400\n");
+    let expected = format!("{TYPED}{NOTE}ls -la /usr/bin | head -400\n{LAST}");
     ensure!(typed == expected, "typed {expected:?}, recorded {typed:?}");
     println!("keys      {} characters typed, every one recorded", typed.chars().count());
     println!("check     {}", checked.trim());

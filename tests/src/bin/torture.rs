@@ -1,5 +1,5 @@
 //! The long tests: `torture kills --rounds N` (a real desktop), `torture stage-kills --rounds N` (synthetic sources) and
-//! `torture memory --minutes N`. Prints figures; exit 1 on failure.
+//! `torture memory --minutes N`, `torture upload-kills --kills N`. Prints figures; exit 1 on failure.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::kills::{Random, Victim, round};
 use praxis_tests::painter::Painter;
 use praxis_tests::praxis::{Recording, ok, path};
+use praxis_tests::upload_kills::upload_under_kills;
 use rustix::process::Signal;
 
 /// Growth that would not be noise of the allocator: a leak of every picture's size shows as hundreds of MiB.
@@ -22,9 +23,10 @@ fn main() -> ExitCode {
         ["stage-kills", "--rounds", count] => {
             count.parse().context("--rounds N").and_then(|rounds| kills(Victim::Stage, rounds))
         }
+        ["upload-kills", "--kills", count] => count.parse().context("--kills N").and_then(upload_kills),
         ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
         _ => Err(anyhow::anyhow!(
-            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N"
+            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N"
         )),
     };
     match result {
@@ -65,6 +67,17 @@ fn kills(victim: Victim<'_>, rounds: u32) -> Result<u32> {
     let at = |percent: usize| losses.get((losses.len() * percent / 100).min(losses.len().saturating_sub(1)));
     println!("loss in ms: median {:?}, 99th percentile {:?}, largest {:?}", at(50), at(99), losses.last());
     Ok(rounds)
+}
+
+fn upload_kills(num_kills: u32) -> Result<u32> {
+    let seed = boot_nanos();
+    println!("seed {seed}");
+    let (resent, num_killed) = upload_under_kills(num_kills, &mut Random(seed))?;
+    let per_kill = resent as f64 / f64::from(num_killed.max(1)) / 1e6;
+    println!(
+        "{num_killed} kills of uploader and collector: {per_kill:.2} MB sent again per kill, every digest equal"
+    );
+    Ok(1)
 }
 
 fn memory(minutes: u64) -> Result<u32> {
