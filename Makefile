@@ -2,7 +2,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup run demo build test ci torture fmt clean
+.PHONY: help setup run demo build test ci bench torture fmt clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture upload-kills --kills 50
 	$(TARGET)/debug/torture memory --minutes 2
+
+bench: setup ## Upload throughput against a bare server, in paired runs
+	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
+	$(TARGET)/release/bench upload
 
 torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, half an hour of memory
 	$(TARGET)/debug/torture stage-kills --rounds 1000

@@ -109,7 +109,9 @@ impl From<sqlx::Error> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => Self::DiskFull,
             _ => Self::Internal(error.into()),
         }
     }
@@ -129,7 +131,7 @@ impl IntoResponse for Error {
             headers.insert("content-range", value);
         }
         if matches!(self, Self::DiskFull) {
-            headers.insert("retry-after", axum::http::HeaderValue::from_static("60"));
+            headers.insert("retry-after", axum::http::HeaderValue::from_static("10"));
         }
         response
     }

@@ -33,8 +33,22 @@ impl Collector {
     /// # Errors
     /// If it does not come up.
     pub fn start_at(data: &Path, address: &str) -> Result<Self> {
+        Self::spawn(data, Command::new(program("praxis-collector")?), address)
+    }
+
+    /// Starts a collector whose files may have so many KiB, as on a disk that is full then.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_limited(data: &Path, address: &str, kib: u64) -> Result<Self> {
+        let mut command = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(program("praxis-collector")?);
+        Self::spawn(data, command, address)
+    }
+
+    fn spawn(data: &Path, mut command: Command, address: &str) -> Result<Self> {
         let log = std::fs::File::options().create(true).append(true).open(data.with_extension("log"))?;
-        let mut command = Command::new(program("praxis-collector")?);
         command.args(["--data", path(data), "serve", "--listen", address]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
         let mut line = String::new();

@@ -363,6 +363,30 @@ fn kills_of_either_side_cost_a_chunk_at_most() -> Result<()> {
     upload_under_kills(6, &mut random).map(drop)
 }
 
+#[test]
+fn a_collector_whose_disk_is_full_loses_nothing_and_goes_on_when_there_is_room() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("collector");
+    // A file of at most 12 MiB: the first chunk fits, the second does not.
+    let collector = Collector::start_limited(&data, "127.0.0.1:0", 12 << 10)?;
+    let address = collector.address().to_owned();
+    let expert = Expert::enrolled(&collector, "P", "E")?;
+    let bundle = approved(&expert, 20)?;
+    let said = expert.home.path().join("said");
+    let mut command = expert.command(&["upload", path(&bundle), "--wait"])?;
+    let mut child =
+        command.stderr(std::fs::File::create(&said)?).stdout(std::process::Stdio::null()).spawn()?;
+    wait_until("a word about the disk", || Ok(std::fs::read_to_string(&said)?.contains("disk is full")))?;
+    let http = Http::new(&collector.url, Some(&expert.token()?));
+    let row = http.json("/api/v1/bundles")?["bundles"][0].clone();
+    assert_eq!((&row["state"], &row["offset"]), (&json!("receiving"), &json!(8 << 20)));
+    collector.stop()?;
+    let collector = Collector::start_at(&data, &address)?;
+    wait_until("the end of the upload", || Ok(child.try_wait()?.is_some()))?;
+    assert!(child.wait()?.success(), "{}", std::fs::read_to_string(&said)?);
+    collector.stop()
+}
+
 fn venv(test: &Path) -> Result<PathBuf> {
     let target = test.ancestors().find(|folder| folder.join("venv").is_dir());
     Ok(target.context("no venv: run scripts/setup")?.join("venv/bin/python"))
