@@ -9,7 +9,6 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::Collector;
 use crate::auth::{COOKIE_NAME, Caller, Secret};
@@ -43,7 +42,7 @@ async fn index(State(collector): State<Collector>, caller: Result<Caller>) -> Re
     } else {
         format!(
             "<table><thead><tr><th>Session<th>Expert<th>Project<th>State<th class=number>Length<th class=number>Size\
-             <th>Announced<th></thead><tbody>{rows}</tbody></table>"
+             <th>Announced</thead><tbody>{rows}</tbody></table>"
         )
     };
     let head = "<form method=post action=/logout><button>Sign out</button></form>";
@@ -68,16 +67,18 @@ fn row(bundle: &Bundle) -> String {
         format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
     });
     let announced = OffsetDateTime::from_unix_timestamp(bundle.created_at / 1000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
+        .map(|at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
         .unwrap_or_default();
+    let size = match bundle.bytes {
+        0..1_000_000 => format!("{:.0} kB", bundle.bytes as f64 / 1e3),
+        bytes => format!("{:.1} MB", bytes as f64 / 1e6),
+    };
     format!(
-        "<tr><td>{title}<td>{}<td>{}<td class={state}>{state}{}{}<td class=number>{length}<td class=number>{:.1} MB<td>{announced}",
+        "<tr><td class=title>{title}<td>{}<td>{}<td class={state}>{state}{}{}<td class=number>{length}<td class=number>{size}<td>{announced}",
         escape(&bundle.expert),
         escape(&bundle.project),
         progress.unwrap_or_default(),
         reason.unwrap_or_default(),
-        bundle.bytes as f64 / 1e6,
     )
 }
 
@@ -112,7 +113,7 @@ fn login_page(status: StatusCode, wrong: &str) -> Response {
 fn page(status: StatusCode, head: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>Praxis collector</title><link rel=stylesheet href=/page.css></head><body><header><h1>Bundles</h1>\
+         <title>Praxis collector</title><link rel=stylesheet href=/page.css></head><body><header><h1>Praxis collector</h1>\
          {head}</header><main>{body}</main></body></html>"
     );
     let mut headers = HeaderMap::new();

@@ -151,7 +151,10 @@ fn check(path: &Path, expected: &Expected) -> praxis_bundle::Result<Verdict> {
     }
     let sha256 = file::sha256(path)?;
     if sha256 != expected.sha256 {
-        return rejected(format!("its SHA-256 is {sha256}, {} was announced", expected.sha256));
+        let (found, announced) = (&sha256[..12], expected.sha256.get(..12).unwrap_or_default());
+        return rejected(format!(
+            "its SHA-256 is {found}…, {announced}… was announced: it is not the file that was approved"
+        ));
     }
     let report = file::check_file(path)?;
     if let Some(finding) = report.findings.first() {

@@ -80,28 +80,36 @@ impl Uploader {
     ) -> Result<Item> {
         let mut item = self.queue.get(bundle_id).await?;
         let Some(_turn) = self.turn(stop).await? else { return Ok(item) };
+        if item.state.is_final() {
+            return Ok(item);
+        }
+        let approval = match approval_of(&item.path) {
+            Ok((approval, _)) => approval,
+            Err(why) => {
+                (item.state, item.reason) = (State::Blocked, Some(chain(&why)));
+                self.store(&item).await?;
+                return Ok(item);
+            }
+        };
         let mut pauses = self.pauses();
         let mut num_damaged = 0;
         while !item.state.is_final() && !is_enough(item.state) && !stop.is_cancelled() {
             let before = (item.sent, item.state);
             let step = tokio::select! {
                 () = stop.cancelled() => break,
-                step = self.step(&mut item, &is_enough, &mut num_damaged) => step,
+                step = self.step(&mut item, &approval, &is_enough, &mut num_damaged) => step,
             };
-            let pause = match step {
-                Ok(()) => None,
-                Err(error) => self.pause_after(&mut item, error, &mut num_damaged)?,
-            };
-            self.store(&item).await?;
             if (item.sent, item.state) != before {
                 pauses = self.pauses();
             }
-            if let Some(asked) = pause {
-                let pause = asked.unwrap_or_else(|| pauses.next().unwrap_or(self.tuning.longest_pause));
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = tokio::time::sleep(pause) => {}
-                }
+            let pause = match step {
+                Ok(()) => Duration::ZERO,
+                Err(error) => self.pause_after(&mut item, error, &mut num_damaged, &mut pauses)?,
+            };
+            self.store(&item).await?;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
             }
         }
         Ok(item)
@@ -132,63 +140,51 @@ impl Uploader {
         Ok(())
     }
 
-    /// What a failure means: a pause (for as long as the server asked, or as we think), or the end.
-    #[expect(
-        clippy::option_option,
-        reason = "no pause, a pause of our own choice, a pause that was asked for"
-    )]
+    /// What a failure means: a pause, as long as the server asked or as we think, or that a person has to act.
     fn pause_after(
         &self,
         item: &mut Item,
         error: UploadError,
         num_damaged: &mut u32,
-    ) -> Result<Option<Option<Duration>>> {
-        let blocked = |item: &mut Item, why: String| {
-            (item.state, item.reason) = (State::Blocked, Some(why));
-            Ok(None)
-        };
+        pauses: &mut ExponentialBackoff,
+    ) -> Result<Duration> {
+        let pause = pauses.next().unwrap_or(self.tuning.longest_pause);
         match error {
-            UploadError::Elsewhere => Ok(Some(None)),
-            UploadError::Gone => {
-                // Announced or made anew; a collector then tells what it has.
-                item.upload_url = None;
-                Ok(Some(None))
-            }
+            UploadError::Elsewhere => {}
+            // Announced or made anew; a collector then tells what it has.
+            UploadError::Gone => item.upload_url = None,
             UploadError::Damaged => {
                 *num_damaged += 1;
-                if *num_damaged >= MAX_DAMAGED {
-                    *num_damaged = 0;
-                    if let Err(why) = approval_of(&item.path) {
-                        return blocked(item, why.to_string());
-                    }
+                if (*num_damaged).is_multiple_of(MAX_DAMAGED)
+                    && let Err(why) = approval_of(&item.path)
+                {
+                    (item.state, item.reason) = (State::Blocked, Some(chain(&why)));
                 }
-                Ok(Some(None))
             }
             UploadError::Later { why, after_seconds } => {
                 item.reason = Some(why);
-                Ok(Some(after_seconds.map(Duration::from_secs)))
+                return Ok(after_seconds.map_or(pause, Duration::from_secs));
             }
-            UploadError::Queue(error) => Err(error.into()),
+            UploadError::Queue(error) => return Err(error.into()),
             refusal => {
-                let why = match &refusal {
-                    UploadError::Refused { code, message } if code == "unauthorized" => {
-                        format!("{message} (praxis enroll URL CODE)")
-                    }
-                    other => chain(other),
-                };
-                blocked(item, why)
+                let is_unknown =
+                    matches!(&refusal, UploadError::Refused { code, .. } if code == "unauthorized");
+                let what_to_do = if is_unknown { " (praxis enroll URL CODE)" } else { "" };
+                (item.state, item.reason) =
+                    (State::Blocked, Some(format!("{}{what_to_do}", chain(&refusal))));
             }
         }
+        Ok(pause)
     }
 
     /// From whatever state the upload is in to the next.
     async fn step(
         &self,
         item: &mut Item,
+        approval: &Approval,
         is_enough: &impl Fn(State) -> bool,
         num_damaged: &mut u32,
     ) -> Result<()> {
-        let (approval, _) = approval_of(&item.path)?;
         if item.is_collector {
             let enrolment = self.enrolment.as_ref().filter(|enrolment| enrolment.collector == item.server);
             let enrolment = enrolment.ok_or_else(|| {
@@ -198,7 +194,7 @@ impl Uploader {
                 ))
             })?;
             let server = Server::new(Some(enrolment.token().await?), self.tuning.answer_within)?;
-            return self.to_collector(item, &server, &approval, is_enough, num_damaged).await;
+            return self.to_collector(item, &server, approval, is_enough, num_damaged).await;
         }
         let server = Server::new(None, self.tuning.answer_within)?;
         let has_checksum = server.has_checksums(item).await?;
