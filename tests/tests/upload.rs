@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -289,28 +290,56 @@ fn the_answers_are_those_of_tus() -> Result<()> {
 }
 
 #[test]
-fn a_foreign_client_uploads_what_was_announced() -> Result<()> {
+fn foreign_clients_upload_what_was_announced() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let collector = Collector::start(&folder.path().join("collector"))?;
     let expert = Expert::enrolled(&collector, "P", "E")?;
-    let bundle = approved(&expert, 3)?;
-    let approval: Value =
-        serde_json::from_str(&std::fs::read_to_string(file::with_suffix(&bundle, ".approval"))?)?;
-    let (id, bytes) = (approval["bundle_id"].as_str().unwrap(), std::fs::metadata(&bundle)?.len());
     let http = Http::new(&collector.url, Some(&expert.token()?));
-    let body = json!({"bytes": bytes, "sha256": approval["sha256"], "approval": approval}).to_string();
-    let json = [("content-type", "application/json")];
-    assert_eq!(http.ask("PUT", &format!("/api/v1/bundles/{id}"), &json, body.as_bytes())?.status(), 201);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/tus_upload.py");
     let python = venv(Path::new(&std::env::current_exe()?))?;
-    let uploads = format!("{}/api/v1/uploads", collector.url);
-    let output = std::process::Command::new(python)
-        .args([script, &uploads, path(&bundle), id])
-        .env("PRAXIS_TOKEN", expert.token()?)
-        .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    wait_until("a verdict", || Ok(http.json(&format!("/api/v1/bundles/{id}"))?["state"] == "verified"))?;
+    let node = PathBuf::from("node");
+    for (megabytes, program, script) in [(3, python, "python/tus_upload.py"), (4, node, "js/tus_upload.js")] {
+        let bundle = approved(&expert, megabytes)?;
+        let approval = std::fs::read_to_string(file::with_suffix(&bundle, ".approval"))?;
+        let approval: Value = serde_json::from_str(&approval)?;
+        let (id, bytes) = (approval["bundle_id"].as_str().unwrap(), std::fs::metadata(&bundle)?.len());
+        let body = json!({"bytes": bytes, "sha256": approval["sha256"], "approval": approval}).to_string();
+        let json = [("content-type", "application/json")];
+        assert_eq!(http.ask("PUT", &format!("/api/v1/bundles/{id}"), &json, body.as_bytes())?.status(), 201);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let uploads = format!("{}/api/v1/uploads", collector.url);
+        let mut command = std::process::Command::new(program);
+        command.args([path(&script), &uploads, path(&bundle), id]).env("PRAXIS_TOKEN", expert.token()?);
+        let output = command.output().context("run scripts/setup")?;
+        ensure!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+        wait_until("a verdict", || Ok(http.json(&format!("/api/v1/bundles/{id}"))?["state"] == "verified"))?;
+    }
     collector.stop()
+}
+
+#[test]
+fn a_foreign_server_gets_the_bytes_and_verified_is_never_said() -> Result<()> {
+    let expert = Expert::new()?;
+    let stored = expert.home.path().join("stored");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("js/tus_server.js");
+    let mut command = std::process::Command::new("node");
+    command.args([path(&script), path(&stored)]).stdout(std::process::Stdio::piped());
+    let mut server = command.spawn().context("run scripts/setup")?;
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().context("no stdout")?).read_line(&mut url)?;
+    let sent = || -> Result<()> {
+        let bundle = approved(&expert, 20)?;
+        let state = expert.ok(&["upload", path(&bundle), "--to", url.trim(), "--wait"])?;
+        assert_eq!(state, "complete");
+        let files = std::fs::read_dir(&stored)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let bytes = std::fs::read(&bundle)?;
+        let is_there = files.into_iter().any(|file| std::fs::read(file).is_ok_and(|stored| stored == bytes));
+        ensure!(is_there, "the server does not have the file");
+        Ok(())
+    };
+    let sent = sent();
+    server.kill()?;
+    server.wait()?;
+    sent
 }
 
 #[test]
