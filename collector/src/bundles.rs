@@ -60,6 +60,9 @@ struct AnnounceRequest {
     bytes: u64,
     sha256: String,
     approval: Option<Approval>,
+    /// A rejected bundle is to be sent anew.
+    #[serde(default)]
+    again: bool,
 }
 
 async fn announce(
@@ -86,7 +89,7 @@ async fn announce(
     }
     let approval = serde_json::to_string(&approval).map_err(|error| Error::Internal(error.into()))?;
     let (bytes, sha256) = (request.bytes, request.sha256);
-    let what = Announcement { bundle: id.to_string(), bytes, sha256, approval };
+    let what = Announcement { bundle: id.to_string(), bytes, sha256, approval, again: request.again };
     let before = collector.db.bundle(&what.bundle).await?;
     if before.is_none() && !collector.store.has_room(bytes).await? {
         return Err(Error::DiskFull);

@@ -74,6 +74,8 @@ pub struct Announcement {
     pub sha256: String,
     /// The expert's approval, JSON.
     pub approval: String,
+    /// If it was rejected: whether it begins anew.
+    pub again: bool,
 }
 
 /// A bundle as the database knows it.
@@ -308,7 +310,7 @@ impl Db {
         Ok((project, expert))
     }
 
-    /// Announces a bundle, or finds it announced before. A rejected one begins anew under the fresh upload.
+    /// Announces a bundle, or finds it announced before. A rejected one begins anew under the fresh upload, if asked to.
     ///
     /// # Errors
     /// `Conflict` if it was announced with other bytes; `NotFound` if it is someone else's.
@@ -325,8 +327,10 @@ impl Db {
             {
                 return Err(Error::NotFound("bundle"));
             }
-            Some(known) if known.state != State::Rejected => {
-                if (known.bytes, &known.sha256) != (what.bytes, &what.sha256) {
+            Some(known) if known.state != State::Rejected || !what.again => {
+                if known.state != State::Rejected
+                    && (known.bytes, &known.sha256) != (what.bytes, &what.sha256)
+                {
                     return Err(Error::Conflict(
                         "this bundle was announced with other bytes: an edited session needs a new bundle id"
                             .into(),

@@ -198,6 +198,34 @@ fn what_must_not_come_in_is_refused_with_a_sentence() -> Result<()> {
 }
 
 #[test]
+fn a_rejected_bundle_is_said_once_and_sent_anew_only_when_the_expert_asks() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let collector = Collector::start(&folder.path().join("collector"))?;
+    let expert = Expert::enrolled(&collector, "P", "E")?;
+    // A bundle that is not sealed, with an approval that no program of ours gives.
+    let live = expert.home.path().join("a.live.mcap");
+    write_live(&live)?;
+    let id = file::info_of(&live)?.manifest.bundle_id;
+    let approval = json!({"bundle_id": id, "sha256": file::sha256(&live)?, "approved_at_millis": 1, "statement_version": "1"});
+    std::fs::write(file::with_suffix(&live, ".approval"), approval.to_string())?;
+    let uploads = || -> Result<Value> { Ok(serde_json::from_str(&expert.ok(&["uploads", "--json"])?)?) };
+    let http = Http::new(&collector.url, Some(&expert.token()?));
+    let upload_url =
+        || -> Result<Value> { Ok(http.json(&format!("/api/v1/bundles/{id}"))?["upload_url"].clone()) };
+    let why = expert.refused(&["upload", path(&live), "--wait"])?;
+    assert!(why.contains("rejected: it is not sealed"), "{why}");
+    let first = upload_url()?;
+    assert_eq!(uploads()?[0]["state"], "rejected");
+    expert.ok(&["uploads", "--resume"])?;
+    assert_eq!(upload_url()?, first, "nothing goes on by itself");
+    let why = expert.refused(&["upload", path(&live), "--wait"])?;
+    assert!(why.contains("rejected: it is not sealed"), "{why}");
+    assert_ne!(upload_url()?, first, "asked again, sent again");
+    assert!(live.exists(), "the recording is kept");
+    collector.stop()
+}
+
+#[test]
 fn the_answers_are_those_of_tus() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let collector = Collector::start(&folder.path().join("collector"))?;

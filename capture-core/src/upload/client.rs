@@ -72,10 +72,12 @@ impl Server {
         }
     }
 
-    /// Announces a bundle to a collector; announcing it again tells where it is.
+    /// Announces a bundle to a collector; announcing it again tells where it is. One without an upload of ours yet, which was
+    /// rejected before, begins anew.
     pub(super) async fn announce(&self, item: &Item, approval: &Approval) -> Result<Announced> {
         let url = parse(&format!("{}/api/v1/bundles/{}", item.server, item.bundle_id))?;
-        let body = json!({"bytes": item.bytes, "sha256": item.sha256, "approval": approval});
+        let again = item.upload_url.is_none();
+        let body = json!({"bytes": item.bytes, "sha256": item.sha256, "approval": approval, "again": again});
         let answer =
             send(self.with_token(self.client.put(url.clone())).json(&body).timeout(self.answer_within))
                 .await?;

@@ -139,8 +139,10 @@ impl Queue {
             "insert into upload (bundle_id, path, bytes, sha256, server, is_collector, state, queued_at) \
              values (?, ?, ?, ?, ?, ?, 'queued', ?) \
              on conflict (bundle_id) do update set path = excluded.path, \
-             upload_url = case when server = excluded.server and sha256 = excluded.sha256 then upload_url end, \
-             sent = case when server = excluded.server and sha256 = excluded.sha256 then sent else 0 end, \
+             upload_url = case when server = excluded.server and sha256 = excluded.sha256 \
+             and state <> 'rejected' then upload_url end, \
+             sent = case when server = excluded.server and sha256 = excluded.sha256 \
+             and state <> 'rejected' then sent else 0 end, \
              state = case when server = excluded.server and sha256 = excluded.sha256 \
              and state in ('verified', 'complete', 'received', 'sending') then state else 'queued' end, \
              reason = null, bytes = excluded.bytes, sha256 = excluded.sha256, server = excluded.server, \
