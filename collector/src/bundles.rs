@@ -1,6 +1,7 @@
 //! Bundles over HTTP: announce, list, look, fetch.
 
 use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::auth::{Caller, Role, Secret};
 use crate::db::{Announcement, Bundle, State as BundleState};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unreadable};
 use crate::{Collector, UPLOADS};
 
 /// Longest bundle that is taken in.
@@ -39,7 +40,11 @@ struct EnrolRequest {
 }
 
 /// The one route without a token: the code is the key.
-async fn enrol(State(collector): State<Collector>, Json(request): Json<EnrolRequest>) -> Result<Json<Value>> {
+async fn enrol(
+    State(collector): State<Collector>,
+    request: Result<Json<EnrolRequest>, JsonRejection>,
+) -> Result<Json<Value>> {
+    let Json(request) = request.map_err(unreadable)?;
     let token = Secret::token()?;
     let (project, expert) = collector.db.enrol(&Secret::given_code(&request.code).digest(), &token).await?;
     tracing::info!(project, "a device was enrolled");
@@ -68,10 +73,11 @@ struct AnnounceRequest {
 async fn announce(
     State(collector): State<Collector>,
     caller: Caller,
-    Path(id): Path<Uuid>,
-    Json(request): Json<AnnounceRequest>,
+    id: Result<Path<Uuid>, PathRejection>,
+    request: Result<Json<AnnounceRequest>, JsonRejection>,
 ) -> Result<Response> {
     let caller = caller.as_expert()?;
+    let (Path(id), Json(request)) = (id.map_err(unreadable)?, request.map_err(unreadable)?);
     let is_digest = request.sha256.len() == 64
         && request.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !is_digest {
@@ -117,8 +123,9 @@ fn default_limit() -> u32 {
 async fn list(
     State(collector): State<Collector>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<Value>> {
+    let Query(query) = query.map_err(unreadable)?;
     let bundles = visible(&collector, &caller, query.limit, query.skip).await?;
     let rows: Vec<Value> = bundles.iter().map(json_of).collect();
     Ok(Json(json!({"bundles": rows})))
@@ -138,8 +145,9 @@ pub(crate) async fn visible(
 async fn look(
     State(collector): State<Collector>,
     caller: Caller,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Value>> {
+    let Path(id) = id.map_err(unreadable)?;
     Ok(Json(json_of(&seen(&collector, &caller, id).await?)))
 }
 
@@ -172,9 +180,10 @@ fn json_of(bundle: &Bundle) -> Value {
 async fn content(
     State(collector): State<Collector>,
     caller: Caller,
-    Path(id): Path<Uuid>,
+    id: Result<Path<Uuid>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response> {
+    let Path(id) = id.map_err(unreadable)?;
     let bundle = seen(&collector, &caller, id).await?;
     if bundle.state != BundleState::Verified {
         let state = bundle.state.name();

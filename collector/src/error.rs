@@ -49,6 +49,9 @@ pub enum Error {
     /// Wrong content type of a PATCH.
     #[error("the content type must be application/offset+octet-stream")]
     ContentType,
+    /// The route does not take this method.
+    #[error("this address does not take this method")]
+    Method,
     /// A range outside of the content.
     #[error("the range is outside of the {0} bytes of the content")]
     Range(u64),
@@ -89,6 +92,7 @@ impl Error {
             Self::Checksum => (checksum_mismatch(), "checksum"),
             Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type"),
             Self::Range(_) => (StatusCode::RANGE_NOT_SATISFIABLE, "range"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::TusVersion => (StatusCode::PRECONDITION_FAILED, "tus_version"),
             Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -98,6 +102,11 @@ impl Error {
 
 fn checksum_mismatch() -> StatusCode {
     StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// A body, path or query that cannot be read, as one of our errors.
+pub(crate) fn unreadable(rejection: impl std::fmt::Display) -> Error {
+    Error::BadRequest(rejection.to_string())
 }
 
 impl From<sqlx::Error> for Error {

@@ -13,14 +13,15 @@ pub mod store;
 mod tus;
 pub mod verify;
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -32,6 +33,8 @@ use db::{Db, State, Upload};
 use error::Error;
 use store::{LocalStore, Store};
 
+/// Requests that are under way when the server is to end may take this long.
+const GRACE: Duration = Duration::from_secs(5);
 /// Where uploads live.
 pub(crate) const UPLOADS: &str = "/api/v1/uploads";
 
@@ -56,7 +59,7 @@ impl Collector {
     /// # Errors
     /// If the folder cannot be used, or another collector uses it.
     pub async fn open(data: &Path, verifier: &Path) -> anyhow::Result<Self> {
-        tokio::fs::create_dir_all(data).await.with_context(|| {
+        make_private(data).await.with_context(|| {
             format!("cannot make the data folder {}: choose another with --data", data.display())
         })?;
         let lock = std::fs::File::create(data.join("lock"))
@@ -68,7 +71,14 @@ impl Collector {
             )
         })?;
         let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;
-        let store = LocalStore::open(&data.join("blobs")).await.context("the blobs cannot be opened")?;
+        let blobs = data.join("blobs");
+        if !blobs.is_dir() && !db.bundles(None, 1, 0).await?.is_empty() {
+            anyhow::bail!(
+                "{} is missing, though the database knows of bundles: is its disk mounted?",
+                blobs.display()
+            );
+        }
+        let store = LocalStore::open(&blobs).await.context("the blobs cannot be opened")?;
         let collector = Self {
             db,
             store: Arc::new(store),
@@ -112,6 +122,14 @@ impl Collector {
     }
 }
 
+/// Makes a folder that only this user can look into; one that exists stays as it is.
+///
+/// # Errors
+/// As the disk says.
+pub async fn make_private(folder: &Path) -> std::io::Result<()> {
+    tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await
+}
+
 /// All routes.
 pub fn app(collector: Collector) -> Router {
     let routes = Router::new()
@@ -120,6 +138,7 @@ pub fn app(collector: Collector) -> Router {
         .merge(tus::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { Error::NotFound("page") })
+        .method_not_allowed_fallback(|| async { Error::Method })
         .with_state(collector);
     // Outside of the router, since it changes where a request goes.
     Router::new().fallback_service(routes).layer(from_fn(override_method)).layer(from_fn(harden))
@@ -130,7 +149,9 @@ async fn override_method(mut request: Request, next: Next) -> Response {
     if let Some(method) = request.headers().get("x-http-method-override") {
         match Method::from_bytes(method.as_bytes()) {
             Ok(method) => *request.method_mut() = method,
-            Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+            Err(_) => {
+                return Error::BadRequest("X-HTTP-Method-Override names no method".into()).into_response();
+            }
         }
     }
     next.run(request).await
@@ -157,17 +178,26 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let cancel = CancellationToken::new();
+    let (cancel, is_over) = (CancellationToken::new(), CancellationToken::new());
     let verifying = tokio::spawn(verify::run(collector.clone(), cancel.clone()));
     let db = collector.db.clone();
     let holders = collector.holders.clone();
-    let ended = axum::serve(listener, app(collector))
-        .with_graceful_shutdown(async move {
-            shutdown.await;
-            // Uploads keep what has arrived and go on with the next start.
-            holders.cancel_all();
-        })
-        .await;
+    let (cancelled, over) = (cancel.clone(), is_over.clone());
+    let serving = axum::serve(listener, app(collector)).with_graceful_shutdown(async move {
+        shutdown.await;
+        // Uploads keep what is durable and go on with the next start; a verification is taken up again then.
+        cancelled.cancel();
+        holders.cancel_all();
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            over.cancel();
+        });
+    });
+    let ended = tokio::select! {
+        ended = serving.into_future() => ended,
+        // Whoever is still reading or writing by then is too slow to wait for.
+        () = is_over.cancelled() => Ok(()),
+    };
     cancel.cancel();
     verifying.await.context("the verifier failed")?;
     db.close().await;

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use praxis_collector::auth::{Role, Secret};
 use praxis_collector::db::{Db, now_millis};
 use praxis_collector::verify::{Expected, Verdict, verify_here};
-use praxis_collector::{Collector, default_data, serve};
+use praxis_collector::{Collector, default_data, make_private, serve};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -139,7 +139,11 @@ async fn work(arguments: Arguments) -> Result<()> {
     if let Command::Serve { listen, log } = arguments.command {
         return serve_there(&data, listen, log).await;
     }
-    tokio::fs::create_dir_all(&data).await.with_context(|| {
+    if !data.join("collector.sqlite").exists() {
+        // A mistyped folder would otherwise give codes that work nowhere.
+        let _ = writeln!(std::io::stderr(), "a new collector in {}", data.display());
+    }
+    make_private(&data).await.with_context(|| {
         format!("cannot make the data folder {}: choose another with --data", data.display())
     })?;
     let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;

@@ -1,6 +1,7 @@
 //! The plain list of bundles for people, and the way in: a token becomes a cookie that scripts cannot read.
 
 use axum::Router;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,7 +15,7 @@ use crate::Collector;
 use crate::auth::{COOKIE_NAME, Caller, Secret};
 use crate::bundles::visible;
 use crate::db::Bundle;
-use crate::error::Result;
+use crate::error::{Result, unreadable};
 
 /// Rows on the page.
 const ROWS: u32 = 200;
@@ -87,7 +88,11 @@ struct Login {
     token: String,
 }
 
-async fn login(State(collector): State<Collector>, Form(login): Form<Login>) -> Result<Response> {
+async fn login(
+    State(collector): State<Collector>,
+    login: Result<Form<Login>, FormRejection>,
+) -> Result<Response> {
+    let Form(login) = login.map_err(unreadable)?;
     let secret = Secret::given(&login.token);
     if collector.db.caller(&secret.digest()).await?.is_none() {
         return Ok(login_page(StatusCode::UNAUTHORIZED, "This token is wrong or was revoked."));

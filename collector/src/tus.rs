@@ -23,6 +23,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::bundles::MAX_BUNDLE_BYTES;
@@ -96,7 +97,11 @@ async fn create(
     let metadata = text(&headers, &UPLOAD_METADATA)?.unwrap_or_default();
     let bundle_id = metadata_value(metadata, "bundle_id")?
         .ok_or_else(|| Error::NotApproved("Upload-Metadata has no bundle_id".into()))?;
-    let bundle = collector.db.bundle(&bundle_id).await?;
+    // Ids are stored as UUIDs are written.
+    let bundle = match bundle_id.parse::<Uuid>() {
+        Ok(id) => collector.db.bundle(&id.to_string()).await?,
+        Err(_) => None,
+    };
     let bundle = bundle
         .filter(|bundle| caller.may_see(&bundle.project, &bundle.expert))
         .ok_or_else(|| Error::NotApproved(format!("bundle {bundle_id:?} was not announced")))?;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use praxis_bundle::file;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -65,11 +65,20 @@ pub(crate) async fn run(collector: Collector, cancel: CancellationToken) {
 }
 
 async fn verify_waiting(collector: &Collector, cancel: &CancellationToken) -> anyhow::Result<()> {
+    let mut failure = None;
     for bundle in collector.db.bundles_in([State::Received, State::Verifying]).await? {
         collector.db.set_state(&bundle.id, State::Verifying, None, None).await?;
         let verdict = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            verdict = ask_child(collector, &bundle) => verdict?,
+            verdict = ask_child(collector, &bundle) => verdict,
+        };
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            // The others are verified all the same; this one is tried again.
+            Err(error) => {
+                failure = Some(error);
+                continue;
+            }
         };
         match verdict {
             Verdict::Verified(facts) => {
@@ -82,17 +91,27 @@ async fn verify_waiting(collector: &Collector, cancel: &CancellationToken) -> an
             }
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Runs the child and reads its answer.
+///
+/// # Errors
+/// If it could not be run, or was ended from outside: that says nothing about the bundle.
 async fn ask_child(collector: &Collector, bundle: &Bundle) -> anyhow::Result<Verdict> {
     let path = collector.store.local_file(&bundle.upload).await?;
     let seconds = BASE_SECONDS + bundle.bytes / BYTES_PER_SECOND;
     let mut command = Command::new(&*collector.verifier);
     command.arg("verify").arg(&path).args(["--bundle-id", &bundle.id, "--sha256", &bundle.sha256]);
     command.args(["--bytes", &bundle.bytes.to_string(), "--cpu-seconds", &seconds.to_string()]);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    // A group of its own: a Ctrl-C for the server is none for the child.
+    command
+        .process_group(0)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let mut child = command.spawn().context("starting the verifying child process")?;
     let mut stdout = child.stdout.take().context("the child has no output")?.take(MAX_ANSWER_BYTES);
     let work = async {
@@ -105,6 +124,10 @@ async fn ask_child(collector: &Collector, bundle: &Bundle) -> anyhow::Result<Ver
         return Ok(Verdict::Rejected(format!("checking it took longer than {} seconds", seconds * 2)));
     };
     let (answer, status) = done.context("talking to the verifying child process")?;
+    let from_outside = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+    if status.signal().is_some_and(|signal| from_outside.iter().any(|outside| outside.as_raw() == signal)) {
+        bail!("the verifying child process was ended from outside ({status})");
+    }
     Ok(match (serde_json::from_slice(&answer), status.signal()) {
         (Ok(verdict), None) => verdict,
         (_, signal) => Verdict::Rejected(format!(

@@ -190,11 +190,56 @@ fn what_must_not_come_in_is_refused_with_a_sentence() -> Result<()> {
     let sound = approved(&expert, 1)?;
     says(expert.refused(&["upload", path(&sound), "--wait"])?, "a valid token is needed");
 
+    // Whatever cannot be read is an error of ours, with a code and a sentence.
+    let lead = Http::new(&collector.url, Some(&collector.command(&["token", "new", "--role", "lead"])?));
+    let other_http = Http::new(&collector.url, Some(&other.token()?));
+    let json = [("content-type", "application/json")];
+    let odd: [(&Http, &str, &str, &[(&str, &str)], &[u8], u16); 7] = [
+        (&other_http, "PUT", "/api/v1/bundles/01920000-0000-7000-8000-00000000000b", &json, b"{", 400),
+        (
+            &other_http,
+            "PUT",
+            "/api/v1/bundles/01920000-0000-7000-8000-00000000000b",
+            &json,
+            b"{\"bytes\": -1}",
+            400,
+        ),
+        (&other_http, "PUT", "/api/v1/bundles/01920000-0000-7000-8000-00000000000b", &[], b"{}", 400),
+        (&lead, "GET", "/api/v1/bundles/xyz", &[], b"", 400),
+        (&lead, "GET", "/api/v1/bundles?limit=-1", &[], b"", 400),
+        (&lead, "DELETE", "/api/v1/bundles", &[], b"", 405),
+        (&lead, "GET", "/nowhere", &[], b"", 404),
+    ];
+    for (http, method, route, headers, body, status) in odd {
+        let mut answer = http.ask(method, route, headers, body)?;
+        assert_eq!(answer.status().as_u16(), status, "{method} {route}");
+        let said: Value = serde_json::from_slice(&read_all(&mut answer)?)?;
+        assert!(said["code"].is_string() && said["message"].is_string(), "{said}");
+    }
+    // The same file under another pseudonym.
+    let mine = approved(&other, 2)?;
+    other.ok(&["upload", path(&mine), "--wait"])?;
+    let third = Expert::enrolled(&collector, "P", "third")?;
+    says(third.refused(&["upload", path(&mine), "--wait"])?, "under another expert or project");
+    says(
+        third.refused(&["upload", path(&mine), "--to", &format!("{}/nope", collector.url)])?,
+        "makes no uploads",
+    );
+    says(third.refused(&["uploads", "--resume"])?, "");
+
     // Two collectors on one folder.
     let second =
         Collector::start(&folder.path().join("collector")).err().context("a second collector runs")?;
     says(second.to_string(), "another collector uses");
-    collector.stop()
+    // Someone who never ends a request does not keep the collector from ending.
+    let mut slow = std::net::TcpStream::connect(collector.address())?;
+    std::io::Write::write_all(&mut slow, b"GET / HTTP/1.1\r\nHost: x\r\n")?;
+    collector.stop()?;
+    std::fs::rename(folder.path().join("collector/blobs"), folder.path().join("away"))?;
+    let missing =
+        Collector::start(&folder.path().join("collector")).err().context("it starts without its blobs")?;
+    says(missing.to_string(), "is its disk mounted?");
+    Ok(())
 }
 
 #[test]

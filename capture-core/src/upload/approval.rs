@@ -1,5 +1,7 @@
 //! The expert's approval to send a bundle: beside the file, and bound to its bytes by their SHA-256.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file;
@@ -46,7 +48,10 @@ pub fn approve(path: &Path) -> Result<Approval> {
         Approval { bundle_id, sha256, approved_at_millis, statement_version: STATEMENT_VERSION.into() };
     let text = serde_json::to_string_pretty(&approval).unwrap_or_default();
     let to = approval_path(path);
-    std::fs::write(&to, text).map_err(UploadError::io(format!("writing {}", to.display())))?;
+    let mut options = std::fs::OpenOptions::new();
+    let out = options.write(true).create(true).truncate(true).mode(0o600).open(&to);
+    let written = out.and_then(|mut out| out.write_all(text.as_bytes()));
+    written.map_err(UploadError::io(format!("writing {}", to.display())))?;
     Ok(approval)
 }
 

@@ -78,9 +78,14 @@ impl Server {
         let url = parse(&format!("{}/api/v1/bundles/{}", item.server, item.bundle_id))?;
         let again = item.upload_url.is_none();
         let body = json!({"bytes": item.bytes, "sha256": item.sha256, "approval": approval, "again": again});
-        let answer =
-            send(self.with_token(self.client.put(url.clone())).json(&body).timeout(self.answer_within))
-                .await?;
+        let request = self.with_token(self.client.put(url.clone())).json(&body).timeout(self.answer_within);
+        let answer = send(request).await.map_err(|error| match error {
+            UploadError::Gone => UploadError::NotReady(format!(
+                "{} has no place for this bundle: it is known there under another expert or project, or this is not the address of a collector",
+                item.server
+            )),
+            other => other,
+        })?;
         let mut announced: Announced = answer.json().await.map_err(|_| nonsense(&item.server))?;
         announced.upload_url = url.join(&announced.upload_url).map_err(|_| nonsense(&item.server))?.into();
         Ok(announced)
@@ -104,7 +109,13 @@ impl Server {
     pub(super) async fn has_checksums(&self, item: &Item) -> Result<bool> {
         let request =
             self.client.request(reqwest::Method::OPTIONS, parse(&item.server)?).timeout(self.answer_within);
-        let answer = send(self.with_token(request).header(TUS_RESUMABLE.0, TUS_RESUMABLE.1)).await?;
+        let answer = send(self.with_token(request).header(TUS_RESUMABLE.0, TUS_RESUMABLE.1)).await;
+        let answer = answer.map_err(|error| match error {
+            UploadError::Gone => {
+                UploadError::NotReady(format!("{} makes no uploads: check the address", item.server))
+            }
+            other => other,
+        })?;
         let lists = |name: &str, what: &str| {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
             value.split(',').any(|item| item.trim() == what)

@@ -1,5 +1,6 @@
 //! The queue of uploads, in a small database: what is to be sent, where to, and how far it is.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file;
@@ -110,7 +111,8 @@ impl Queue {
     /// # Errors
     /// `Io` or `Queue`.
     pub async fn open(folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(UploadError::io(format!("making {}", folder.display())))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(UploadError::io(format!("making {}", folder.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(folder.join("uploads.sqlite"))
             .create_if_missing(true)
@@ -123,7 +125,7 @@ impl Queue {
     }
 
     /// Queues an approved bundle. One that is queued already keeps its progress, unless it was rejected or blocked, or
-    /// goes elsewhere now: then it begins anew.
+    /// goes elsewhere now: then it begins anew. One that is verified is announced again, so that the collector says it.
     ///
     /// # Errors
     /// `NotReady` if the file is not approved; `Queue`.
@@ -144,7 +146,7 @@ impl Queue {
              sent = case when server = excluded.server and sha256 = excluded.sha256 \
              and state <> 'rejected' then sent else 0 end, \
              state = case when server = excluded.server and sha256 = excluded.sha256 \
-             and state in ('verified', 'complete', 'received', 'sending') then state else 'queued' end, \
+             and state in ('complete', 'received', 'sending') then state else 'queued' end, \
              reason = null, bytes = excluded.bytes, sha256 = excluded.sha256, server = excluded.server, \
              is_collector = excluded.is_collector",
         )
@@ -190,6 +192,17 @@ impl Queue {
         let sha256 = file::sha256(path)?;
         let query = sqlx::query("select 1 from upload where sha256 = ? and state = 'verified'").bind(sha256);
         Ok(query.fetch_optional(&self.0).await?.is_some())
+    }
+
+    /// Lets an upload that is blocked try again: a person may have acted.
+    ///
+    /// # Errors
+    /// `Queue`.
+    pub async fn reopen(&self, bundle_id: &str) -> Result<()> {
+        let query =
+            "update upload set state = 'queued', reason = null where bundle_id = ? and state = 'blocked'";
+        sqlx::query(query).bind(bundle_id).execute(&self.0).await?;
+        Ok(())
     }
 
     /// Stores how an upload is now.

@@ -79,7 +79,8 @@ impl Uploader {
         stop: &CancellationToken,
     ) -> Result<Item> {
         let mut item = self.queue.get(bundle_id).await?;
-        let Some(_turn) = self.turn(stop).await? else { return Ok(item) };
+        let Some(_turn) = self.turn(&mut item, stop).await? else { return Ok(item) };
+        item.reason = None;
         if item.state.is_final() {
             return Ok(item);
         }
@@ -121,11 +122,13 @@ impl Uploader {
     }
 
     /// Waits until no other process of this user uploads.
-    async fn turn(&self, stop: &CancellationToken) -> Result<Option<File>> {
+    async fn turn(&self, item: &mut Item, stop: &CancellationToken) -> Result<Option<File>> {
         let path = self.folder.join("uploads.lock");
         let doing = || UploadError::io(format!("opening {}", path.display()));
         let lock = File::create(&path).map_err(doing())?;
         while lock.try_lock().is_err() {
+            item.reason = Some("another upload of yours is running".into());
+            self.progress.send_replace(Some(item.clone()));
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
                 () = tokio::time::sleep(self.tuning.first_pause) => {}
@@ -259,6 +262,10 @@ impl Uploader {
         while item.sent < item.bytes {
             self.store(item).await?;
             let length = self.tuning.chunk_bytes.min(item.bytes - item.sent);
+            if item.sent + length == item.bytes {
+                // What is completed by the last chunk must be what was approved.
+                approval_of(&item.path)?;
+            }
             let mut chunk = vec![0; length as usize];
             file.read_exact_at(&mut chunk, item.sent).map_err(UploadError::io(format!("reading {shown}")))?;
             let seconds = length as f64 / self.tuning.least_bytes_per_second as f64;

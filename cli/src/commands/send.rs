@@ -17,6 +17,14 @@ use crate::args::{Enroll, Upload, Uploads};
 use crate::terminal::{print, say, show_status};
 
 pub(crate) fn enroll(arguments: &Enroll) -> Result<Done> {
+    let is_local = ["http://127.", "http://localhost", "http://[::1]"]
+        .iter()
+        .any(|local| arguments.url.starts_with(local));
+    if arguments.url.starts_with("http://") && !is_local {
+        say(
+            "warning: this address is not encrypted: whoever is on the way can read the recordings; use https",
+        );
+    }
     let (enrolment, is_in_keychain) =
         runtime()?.block_on(enrol(&settings()?, &arguments.url, &arguments.code))?;
     say(&format!(
@@ -61,7 +69,9 @@ pub(crate) fn uploads(arguments: &Uploads) -> Result<Done> {
         let queue = Queue::open(&folder).await?;
         let mut worst = Done::Fine;
         if arguments.resume {
-            for item in queue.all().await?.into_iter().filter(|item| !item.state.is_final()) {
+            let is_open = |item: &Item| !item.state.is_final() || item.state == State::Blocked;
+            for item in queue.all().await?.into_iter().filter(is_open) {
+                queue.reopen(&item.bundle_id).await?;
                 let enrolment = if item.is_collector { Some(enrolment::load(&settings()?)?) } else { None };
                 let item = send(&queue, &folder, enrolment, &item.bundle_id, |_| false).await?;
                 if done(&item) != Done::Fine {
@@ -103,11 +113,9 @@ async fn send(
         while progress.changed().await.is_ok() {
             let Some(item) = progress.borrow_and_update().clone() else { continue };
             show_status(&status_line(&item));
-            if item.reason.is_some() && item.reason != said {
-                say(&format!(
-                    "waiting: {}; it goes on by itself",
-                    printable(item.reason.as_deref().unwrap_or_default())
-                ));
+            if item.reason.is_some() && item.reason != said && !item.state.is_final() {
+                let why = printable(item.reason.as_deref().unwrap_or_default());
+                say(&format!("waiting for {}: {why}; it goes on by itself", printable(&item.server)));
             }
             said = item.reason;
         }
