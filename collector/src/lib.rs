@@ -91,12 +91,6 @@ impl Collector {
         Ok(collector)
     }
 
-    /// The database, for the commands that make tokens and codes.
-    #[must_use]
-    pub fn db(&self) -> &Db {
-        &self.db
-    }
-
     /// After a crash a file may be longer than its row says; it is cut. One that is shorter was damaged.
     async fn cut_to_what_was_acknowledged(&self) -> anyhow::Result<()> {
         for upload in self.db.open_uploads().await? {

@@ -3,7 +3,6 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use praxis_bundle::file;
 use sqlx::Row;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -182,16 +181,6 @@ impl Queue {
             .fetch_one(&self.0)
             .await?;
         item_of(&row)
-    }
-
-    /// Whether the copy of a file here may be freed: the very same bytes are verified at a collector.
-    ///
-    /// # Errors
-    /// `Queue`, `Bundle`.
-    pub async fn may_free(&self, path: &Path) -> Result<bool> {
-        let sha256 = file::sha256(path)?;
-        let query = sqlx::query("select 1 from upload where sha256 = ? and state = 'verified'").bind(sha256);
-        Ok(query.fetch_optional(&self.0).await?.is_some())
     }
 
     /// Lets an upload that is blocked try again: a person may have acted.
