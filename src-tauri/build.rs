@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-const NOT_BUILT: &str = "<!doctype html><title>Praxis</title><p>The user interface is not built: run make build.</p>";
+const NOT_BUILT: &str =
+    "<!doctype html><title>Praxis</title><p>The user interface is not built: run make build.</p>";
 
 fn main() -> std::io::Result<()> {
     let page = Path::new("../ui/dist/index.html");

@@ -144,6 +144,12 @@ impl Collected {
         match track {
             Track::Markers => match serde_json::from_slice(data).map_err(Error::json("markers"))? {
                 MarkersMessage::Marker { label } => self.markers.push((nanos, label)),
+                MarkersMessage::Label { marker_nanos, label } => {
+                    let named = self.markers.iter_mut().find(|(nanos, _)| *nanos == marker_nanos);
+                    if let Some((_, known)) = named {
+                        *known = label;
+                    }
+                }
                 MarkersMessage::GapBegin { track, reason, detail } => {
                     self.gaps.push(Gap {
                         track: Some(track),

@@ -175,6 +175,13 @@ pub enum MarkersMessage {
         /// What it is called; empty if the expert gave no name.
         label: String,
     },
+    /// The name of a marker that was set before: the expert named it while the session went on.
+    Label {
+        /// Session time of the marker.
+        marker_nanos: u64,
+        /// What it is called.
+        label: String,
+    },
     /// From here on the track is not recorded.
     GapBegin {
         /// The track's name.

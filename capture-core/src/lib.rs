@@ -11,5 +11,6 @@ pub mod queue;
 pub mod recorder;
 pub mod session;
 pub mod sources;
+pub mod studio;
 pub mod system;
 pub mod upload;

@@ -52,6 +52,11 @@ pub fn default_folder() -> Option<PathBuf> {
 /// # Errors
 /// `Io` if the folder cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<Entry>> {
+    Ok(paths(folder)?.into_iter().map(entry).collect())
+}
+
+/// The files of the sessions in a folder, oldest first.
+pub(crate) fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -61,10 +66,11 @@ pub fn list(folder: &Path) -> Result<Vec<Entry>> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "mcap"));
     // Session ids begin with their time.
     paths.sort();
-    Ok(paths.into_iter().map(entry).collect())
+    Ok(paths)
 }
 
-fn entry(path: PathBuf) -> Entry {
+/// A session by its file.
+pub(crate) fn entry(path: PathBuf) -> Entry {
     let info = file::info_of(&path);
     let state = match &info {
         _ if is_held(&path) => SessionState::Recording,
@@ -213,6 +219,33 @@ pub fn sealed_path(path: &Path) -> PathBuf {
 fn stem(path: &Path, ending: &str) -> Option<PathBuf> {
     let stem = path.as_os_str().as_bytes().strip_suffix(ending.as_bytes())?;
     Some(PathBuf::from(OsStr::from_bytes(stem)))
+}
+
+/// Copies a sealed bundle and its digest into a folder; a file of that name that is there already is left alone, and the
+/// copy gets another name. Returns the copy.
+///
+/// # Errors
+/// `NotMcap` if it is no bundle; `Io`. Nothing half-written is left under the final name.
+pub fn export(path: &Path, folder: &Path) -> Result<PathBuf> {
+    if !file::is_bundle(path) {
+        return Err(Error::NotMcap);
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let free = |number: u32| {
+        let number = if number == 0 { String::new() } else { format!(" ({number})") };
+        folder.join(format!("{name}{number}{BUNDLE_SUFFIX}"))
+    };
+    let target = (0..).map(free).find(|target| !target.exists()).unwrap_or_else(|| free(0));
+    let part = file::with_suffix(&target, TEMPORARY_SUFFIX);
+    let doing = || Error::io(format!("copying to {}", target.display()));
+    let copied = std::fs::copy(path, &part)
+        .and_then(|_| std::fs::File::open(&part)?.sync_all())
+        .and_then(|()| std::fs::rename(&part, &target));
+    copied.map_err(doing()).inspect_err(|_| drop(std::fs::remove_file(&part)))?;
+    let digest = file::sha256(&target)?;
+    let line = format!("{digest}  {}\n", target.file_name().unwrap_or_default().to_string_lossy());
+    std::fs::write(file::digest_path(&target), line).map_err(doing())?;
+    Ok(target)
 }
 
 /// Removes a session's file and all that belongs to it: its digest, what a crash or a repair has left of it.

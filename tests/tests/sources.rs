@@ -248,6 +248,7 @@ fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()
         displays: DisplayChoice::All,
         max_fps: 12.0,
         title: None,
+        project: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),

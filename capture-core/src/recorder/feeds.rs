@@ -1,7 +1,7 @@
 //! The source threads: samples in, messages out.
 
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
@@ -22,8 +22,33 @@ const PAUSE_GUARD_NANOS: u64 = 100_000_000;
 /// Longest to wait for the input source before the session begins without its word.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// Loudest sample since it was last taken, in dBFS.
-pub(super) type Peak = Arc<Mutex<Option<f32>>>;
+/// Loudest samples of the narration, in dBFS, for those who look at them at different times.
+#[derive(Clone, Default)]
+pub(super) struct Peak(Arc<Mutex<Peaks>>);
+
+#[derive(Default)]
+struct Peaks {
+    since_second: Option<f32>,
+    since_look: Option<f32>,
+}
+
+impl Peak {
+    fn note(&self, level: f32) {
+        let louder = |known: Option<f32>| Some(known.map_or(level, |known| known.max(level)));
+        let mut peaks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (peaks.since_second, peaks.since_look) = (louder(peaks.since_second), louder(peaks.since_look));
+    }
+
+    /// For the health message of each second.
+    pub(super) fn take_since_second(&self) -> Option<f32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).since_second.take()
+    }
+
+    /// For a person who looks at it.
+    pub(super) fn take_since_look(&self) -> Option<f32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).since_look.take()
+    }
+}
 
 /// The input source, running before the session begins, so that no key or click after the session epoch is missed.
 pub(super) struct EarlyInput {
@@ -229,8 +254,8 @@ fn feed_voice(
                 return;
             }
             blocks.push(position, samples, recorded_at_nanos, &mut send);
-            if let (Some(level), Ok(mut peak)) = (blocks.take_peak_dbfs(), peak.lock()) {
-                *peak = Some(peak.map_or(level, |known: f32| known.max(level)));
+            if let Some(level) = blocks.take_peak_dbfs() {
+                peak.note(level);
             }
         },
         stop,

@@ -27,9 +27,9 @@ use crate::clock::{SessionClock, SharedTime};
 use crate::queue::Queues;
 use crate::session::{Event, State, transition};
 use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
-use feeds::{EarlyInput, InputLink};
+use feeds::{EarlyInput, InputLink, Peak};
 use screen::ScreenFeed;
-use writer::Writer;
+use writer::{EndedFile, Writer};
 
 /// Why a recording could not start, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,8 @@ pub struct Plan {
     pub max_fps: f64,
     /// Title of the session.
     pub title: Option<String>,
+    /// The project it belongs to, and the expert's pseudonym there.
+    pub project: Option<(String, String)>,
     /// The recording ends while this much is still free on the disk, so that its file can end well.
     pub reserve_bytes: u64,
     /// Pictures.
@@ -132,6 +134,8 @@ pub struct Status {
     pub bytes: u64,
     /// The tracks.
     pub tracks: Vec<TrackHealth>,
+    /// Loudest sample of the narration since this was last asked, in dBFS; `None` if none came.
+    pub peak_dbfs: Option<f32>,
 }
 
 /// A session that was recorded.
@@ -192,6 +196,13 @@ pub struct Recorder {
     pub notices: Receiver<Notice>,
     path: PathBuf,
     session_id: Uuid,
+    peak: Peak,
+}
+
+/// A session of which nothing is recorded any more; its file still waits for its last words.
+pub struct Stopped {
+    file: EndedFile,
+    path: PathBuf,
 }
 
 impl Recorder {
@@ -246,13 +257,24 @@ impl Recorder {
                 return Err(error);
             }
         };
-        let peak = Arc::new(Mutex::new(None));
+        let peak = Peak::default();
         let writer = Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
             .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
-        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, peak);
+        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, peak.clone());
         sources.push(input);
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
-        Ok(Self { context, state, stop, sources, writer, recorded, notices: received, path, session_id })
+        Ok(Self {
+            context,
+            state,
+            stop,
+            sources,
+            writer,
+            recorded,
+            notices: received,
+            path,
+            session_id,
+            peak,
+        })
     }
 
     /// The session.
@@ -291,10 +313,24 @@ impl Recorder {
         is_allowed
     }
 
-    /// Marks this instant.
-    pub fn mark(&self, label: &str) {
-        let marker = MarkersMessage::Marker { label: label.into() };
-        self.context.queues.send_json(Track::Markers, self.context.clock.now_nanos(), &marker);
+    /// Marks this instant, which is returned as session time.
+    pub fn mark(&self, label: &str) -> u64 {
+        let (nanos, marker) =
+            (self.context.clock.now_nanos(), MarkersMessage::Marker { label: label.into() });
+        self.context.queues.send_json(Track::Markers, nanos, &marker);
+        nanos
+    }
+
+    /// Names a marker that was set before, by its session time.
+    pub fn label_marker(&self, marker_nanos: u64, label: &str) {
+        let label = MarkersMessage::Label { marker_nanos, label: label.into() };
+        self.context.queues.send_json(Track::Markers, self.context.clock.now_nanos(), &label);
+    }
+
+    /// Session time.
+    #[must_use]
+    pub fn elapsed_nanos(&self) -> u64 {
+        self.context.clock.now_nanos()
     }
 
     /// How things are.
@@ -307,19 +343,29 @@ impl Recorder {
             elapsed_nanos: now,
             bytes: self.writer.bytes.load(Ordering::Relaxed),
             tracks,
+            peak_dbfs: self.peak.take_since_look(),
         }
     }
 
-    /// Ends the session: sources end, what they still hold is written, the live file is completed and synced.
+    /// Ends the session and its file.
     ///
     /// # Errors
     /// `Writer` if the file could not be completed; what was flushed is in it. `Moved` if it is no longer there.
     pub fn stop(
-        mut self,
+        self,
         reason: EndReason,
         outcome: Option<Outcome>,
         note: Option<String>,
     ) -> Result<Recorded, RecordError> {
+        self.cease()?.finish(reason, outcome, note)
+    }
+
+    /// Ends the recording: sources end, and what they still hold is written and synced. How the session went can be said
+    /// later; after a crash before that it is an interrupted session of full length.
+    ///
+    /// # Errors
+    /// `Writer` if the file could not be written; what was flushed is in it.
+    pub fn cease(mut self) -> Result<Stopped, RecordError> {
         self.go(Event::Stop);
         self.stop.stop();
         for source in self.sources.drain(..) {
@@ -327,17 +373,11 @@ impl Recorder {
                 tracing::error!("a source panicked");
             }
         }
-        let ended = self.writer.end(&self.path, |session_time_nanos| Ending {
-            session_time_nanos,
-            reason,
-            outcome,
-            note,
-        });
+        let ended = self.writer.end();
         self.go(if ended.is_ok() { Event::Ended } else { Event::Fail });
         let path = self.path.clone();
         match ended {
-            Ok(Some((length_nanos, bytes))) => Ok(Recorded { path, length_nanos, bytes }),
-            Ok(None) => Err(RecordError::Moved { path: path.display().to_string() }),
+            Ok(file) => Ok(Stopped { file, path }),
             Err(source) => Err(RecordError::Writer { path: path.display().to_string(), source }),
         }
     }
@@ -353,6 +393,40 @@ impl Recorder {
             None => return false,
         }
         true
+    }
+}
+
+impl Stopped {
+    /// The live file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn length_nanos(&self) -> u64 {
+        self.file.length_nanos
+    }
+
+    /// Says how the session went; the live file is complete then.
+    ///
+    /// # Errors
+    /// `Writer` if the file could not be completed; what was recorded is in it. `Moved` if it is no longer there.
+    pub fn finish(
+        self,
+        reason: EndReason,
+        outcome: Option<Outcome>,
+        note: Option<String>,
+    ) -> Result<Recorded, RecordError> {
+        let length_nanos = self.file.length_nanos;
+        let ending = Ending { session_time_nanos: length_nanos, reason, outcome, note };
+        let path = self.path;
+        match self.file.complete(&path, &ending) {
+            Ok(Some(bytes)) => Ok(Recorded { path, length_nanos, bytes }),
+            Ok(None) => Err(RecordError::Moved { path: path.display().to_string() }),
+            Err(source) => Err(RecordError::Writer { path: path.display().to_string(), source }),
+        }
     }
 }
 
@@ -395,9 +469,9 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
         keyboard,
         pointer,
         title: plan.title.clone(),
-        project: None,
+        project: plan.project.as_ref().map(|(project, _)| project.clone()),
         task: None,
-        expert: None,
+        expert: plan.project.as_ref().map(|(_, expert)| expert.clone()),
         consent_version: None,
         capture: CaptureSettings {
             max_fps: plan.max_fps,

@@ -111,25 +111,33 @@ impl Writer {
         Ok(Self { bytes, queues, clock, is_ending, thread: Some(thread) })
     }
 
-    /// Writes what still waits, ends the file and syncs it. Returns the length of the session and of the file; `None` if
-    /// another file is at its path by now, or none.
-    pub(super) fn end(
-        &mut self,
-        path: &Path,
-        ending: impl FnOnce(u64) -> Ending,
-    ) -> Result<Option<(u64, u64)>, Error> {
+    /// Writes and syncs what still waits.
+    pub(super) fn end(&mut self) -> Result<EndedFile, Error> {
         self.is_ending.store(true, Ordering::SeqCst);
         self.queues.wake();
         let thread = self.thread.take().ok_or(Error::WriterFailed)?;
         let live = thread.join().map_err(|_| Error::WriterFailed)??;
+        live.handle.sync_data().map_err(io_error)?;
         // After the last message: nothing in the file is later than its end.
-        let ending = ending(self.clock.now_nanos());
-        let file = live.writer.end(&ending)?;
+        Ok(EndedFile { live, length_nanos: self.clock.now_nanos() })
+    }
+}
+
+/// A live file with all its messages, but without an end.
+pub(super) struct EndedFile {
+    live: LiveFile,
+    pub(super) length_nanos: u64,
+}
+
+impl EndedFile {
+    /// Ends the file and syncs it. Returns its length; `None` if another file is at its path by now, or none.
+    pub(super) fn complete(self, path: &Path, ending: &Ending) -> Result<Option<u64>, Error> {
+        let file = self.live.writer.end(ending)?;
         file.sync_all().map_err(io_error)?;
         let ours = file.metadata().map_err(io_error)?;
         let is_there =
             std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
-        Ok(is_there.then_some((ending.session_time_nanos, ours.len())))
+        Ok(is_there.then_some(ours.len()))
     }
 }
 
@@ -239,7 +247,7 @@ impl Work {
         }
         let message = HealthMessage {
             tracks,
-            narration_peak_dbfs: self.peak.lock().ok().and_then(|mut peak| peak.take()),
+            narration_peak_dbfs: self.peak.take_since_second(),
             disk_free_bytes: free,
             missed_damage: self.missed_damage.load(Ordering::Relaxed),
         };

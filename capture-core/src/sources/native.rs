@@ -26,6 +26,15 @@ pub fn open_desktop(time: &SharedTime) -> Result<Desktop, SourceError> {
     })
 }
 
+/// Opens only the pictures of the desktop that the environment names.
+///
+/// # Errors
+/// As [`open_desktop`].
+pub fn open_screen() -> Result<Box<dyn ScreenSource>, SourceError> {
+    refuse_wayland(|name| std::env::var(name).ok())?;
+    Ok(Box::new(x11::Screen::open(None)?))
+}
+
 /// Produces a key press without meaning and a pointer move, to prove that the input source sees them. Returns the key's code.
 ///
 /// # Errors

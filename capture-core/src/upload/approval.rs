@@ -63,14 +63,14 @@ pub fn approval_of(path: &Path) -> Result<(Approval, u64)> {
     let shown = path.display();
     let bytes = file::open(path)?.metadata().map_err(UploadError::io(format!("reading {shown}")))?.len();
     let text = std::fs::read_to_string(approval_path(path)).map_err(|_| {
-        UploadError::NotReady(format!("{shown} is not approved: look at it, then run praxis approve on it"))
+        UploadError::NotReady(format!("{shown} is not approved: look at it, then approve it"))
     })?;
     let approval: Approval = serde_json::from_str(&text).map_err(|_| {
-        UploadError::NotReady(format!("the approval of {shown} cannot be read: run praxis approve again"))
+        UploadError::NotReady(format!("the approval of {shown} cannot be read: approve it again"))
     })?;
     if file::sha256(path)? != approval.sha256 {
         return Err(UploadError::NotReady(format!(
-            "{shown} has changed since it was approved: look at it, then run praxis approve again"
+            "{shown} has changed since it was approved: look at it, then approve it again"
         )));
     }
     Ok((approval, bytes))
@@ -84,13 +84,11 @@ fn ready(path: &Path) -> Result<(Uuid, String)> {
     }
     let info = file::info_of(path)?;
     if !info.is_sealed {
-        return Err(UploadError::NotReady(format!("{shown} is not sealed: run praxis seal on it first")));
+        return Err(UploadError::NotReady(format!("{shown} is not sealed: seal it first")));
     }
     let report = file::check_file(path)?;
     if let Some(finding) = report.findings.first() {
-        return Err(UploadError::NotReady(format!(
-            "{shown} is damaged ({finding}): run praxis recover on it"
-        )));
+        return Err(UploadError::NotReady(format!("{shown} is damaged ({finding}): recover it")));
     }
     Ok((info.manifest.bundle_id, file::sha256(path)?))
 }

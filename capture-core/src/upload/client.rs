@@ -19,6 +19,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// For enrolment, where a person waits.
 const ENROL_WITHIN: Duration = Duration::from_secs(30);
 
+/// For a look whether a collector is there.
+const REACH_WITHIN: Duration = Duration::from_secs(5);
+
 /// What enrolment gives.
 #[derive(Deserialize)]
 pub(super) struct Enrolled {
@@ -58,6 +61,15 @@ pub(super) async fn enrol(collector: &str, code: &str) -> Result<Enrolled> {
     let request = client()?.post(url).json(&json!({"code": code})).timeout(ENROL_WITHIN);
     let answer = send(request).await?;
     answer.json().await.map_err(|_| nonsense(collector))
+}
+
+/// Whether a collector answers.
+pub(super) async fn is_reachable(collector: &str) -> bool {
+    let Ok((client, url)) = client().and_then(|client| Ok((client, parse(&format!("{collector}/healthz"))?)))
+    else {
+        return false;
+    };
+    send(client.get(url).timeout(REACH_WITHIN)).await.is_ok()
 }
 
 impl Server {

@@ -52,18 +52,42 @@ pub async fn enrol(folder: &Path, collector: &str, code: &str) -> Result<(Enrolm
     Ok((enrolment, is_in_keychain))
 }
 
+/// Forgets the enrolment. What was sent stays where it is; what waits to be sent waits for the next enrolment there.
+///
+/// # Errors
+/// `Io`.
+pub async fn forget(folder: &Path) -> Result<()> {
+    if let Ok(enrolment) = load(folder) {
+        // Where there is no keychain, or it holds nothing, there is nothing to remove.
+        let _ = in_keychain(move || {
+            keyring::Entry::new(KEYCHAIN_SERVICE, &enrolment.collector)?.delete_credential()
+        })
+        .await;
+    }
+    let path = file(folder);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(UploadError::io(format!("removing {}", path.display()))(source))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The enrolment of this machine.
 ///
 /// # Errors
 /// `NotEnrolled` if there is none.
 pub fn load(folder: &Path) -> Result<Enrolment> {
     let none = || {
-        UploadError::NotEnrolled("this machine is not enrolled: praxis enroll URL CODE, with the address and the code from your project lead".into())
+        UploadError::NotEnrolled(
+            "this computer is not enrolled: enrol it with the address and the code from your project lead"
+                .into(),
+        )
     };
     let text = std::fs::read_to_string(file(folder)).map_err(|_| none())?;
     serde_json::from_str(&text).map_err(|_| {
         UploadError::NotEnrolled(
-            "the enrolment cannot be read: enrol again with praxis enroll URL CODE".into(),
+            "the enrolment cannot be read: enrol again with a new code from your project lead".into(),
         )
     })
 }
@@ -78,11 +102,13 @@ impl Enrolment {
             return Ok(token.clone());
         }
         let account = self.collector.clone();
-        in_keychain(move || keyring::Entry::new(KEYCHAIN_SERVICE, &account)?.get_password()).await.map_err(|why| {
-            UploadError::NotEnrolled(format!(
-                "the keychain does not give the token ({why}): unlock it, or enrol again with praxis enroll URL CODE"
-            ))
-        })
+        in_keychain(move || keyring::Entry::new(KEYCHAIN_SERVICE, &account)?.get_password()).await.map_err(
+            |why| {
+                UploadError::NotEnrolled(format!(
+                    "the keychain does not give the token ({why}): unlock it, or enrol again with a new code"
+                ))
+            },
+        )
     }
 }
 

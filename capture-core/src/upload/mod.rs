@@ -7,11 +7,13 @@
 
 pub mod approval;
 mod client;
+pub mod courier;
 pub mod enrolment;
 pub mod queue;
 mod uploader;
 
 pub use approval::{Approval, approve};
+pub use courier::Courier;
 pub use enrolment::Enrolment;
 pub use queue::{Item, Queue, State};
 pub use uploader::{Tuning, Uploader};

@@ -194,6 +194,15 @@ impl Queue {
         Ok(())
     }
 
+    /// Forgets an upload: its file is deleted, or its copy here freed.
+    ///
+    /// # Errors
+    /// `Queue`.
+    pub async fn remove(&self, bundle_id: &str) -> Result<()> {
+        sqlx::query("delete from upload where bundle_id = ?").bind(bundle_id).execute(&self.0).await?;
+        Ok(())
+    }
+
     /// Stores how an upload is now.
     pub(super) async fn save(&self, item: &Item) -> Result<()> {
         sqlx::query("update upload set upload_url = ?, sent = ?, state = ?, reason = ? where bundle_id = ?")

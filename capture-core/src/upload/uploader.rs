@@ -172,7 +172,7 @@ impl Uploader {
             refusal => {
                 let is_unknown =
                     matches!(&refusal, UploadError::Refused { code, .. } if code == "unauthorized");
-                let what_to_do = if is_unknown { " (praxis enroll URL CODE)" } else { "" };
+                let what_to_do = if is_unknown { ": enrol this computer again" } else { "" };
                 (item.state, item.reason) =
                     (State::Blocked, Some(format!("{}{what_to_do}", chain(&refusal))));
             }
@@ -192,7 +192,7 @@ impl Uploader {
             let enrolment = self.enrolment.as_ref().filter(|enrolment| enrolment.collector == item.server);
             let enrolment = enrolment.ok_or_else(|| {
                 UploadError::NotEnrolled(format!(
-                    "this machine is not enrolled at {}: praxis enroll URL CODE",
+                    "this computer is not enrolled at {}: enrol it there with a code from the project lead",
                     item.server
                 ))
             })?;

@@ -17,6 +17,7 @@ use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Statu
 use praxis_capture_core::session::State;
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::{SourceError, native};
+use praxis_capture_core::upload::enrolment;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::files::say_what_was_lost;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         },
         max_fps: arguments.fps.into(),
         title: arguments.title.clone(),
+        project: project(),
         reserve_bytes: arguments.keep_free << 20,
         screen: desktop.screen,
         input: desktop.input,
@@ -63,6 +65,12 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     // Whoever wanted the path may be gone; the recording is as good.
     let _ = writeln!(std::io::stdout(), "{}", path.display());
     Ok(if is_lossy { Done::DataLost } else { Done::Fine })
+}
+
+/// Where this machine is enrolled, and under which pseudonym.
+fn project() -> Option<(String, String)> {
+    let enrolment = enrolment::load(&enrolment::settings_folder()?).ok()?;
+    Some((enrolment.project, enrolment.expert))
 }
 
 /// Without room or with any other trouble the live file is as good as the sealed one, only larger.

@@ -29,6 +29,7 @@ fn main() -> Result<()> {
         displays: DisplayChoice::All,
         max_fps: 12.0,
         title: None,
+        project: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),

@@ -1,0 +1,384 @@
+//! What a desktop program needs, behind one door: what can be recorded ([`Preview`]), the recording itself ([`Take`]), the
+//! library ([`Catalogue`]), the way to the collector ([`Courier`]) and the expert's [`Settings`]. No window and no page in here.
+
+mod catalogue;
+mod preview;
+mod settings;
+mod take;
+mod thumbnail;
+
+pub use catalogue::Catalogue;
+pub use preview::{Hearing, Preview, Wanted};
+pub use settings::{Hotkeys, Settings, Theme};
+pub use take::{Phase, Progress, Said, Take};
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::{SharedTime, SystemTime};
+use crate::library::{self, Entry, SessionState};
+use crate::recorder::{DisplayChoice, Plan, RecordError, Voice};
+use crate::sources::audio::Microphone;
+use crate::sources::{SourceError, native};
+use crate::upload::{Courier, Enrolment, Tuning, UploadError, approve, enrolment};
+
+/// An hour of typical work, for which there should be room; and what it takes until a session says more: 5 MB per minute.
+const HOUR_SECONDS: f64 = 3_600.0;
+const USUAL_BYTES_PER_SECOND: f64 = 5e6 / 60.0;
+/// Room beyond what is kept free, without which a recording does not begin.
+const FIRST_MINUTE_BYTES: u64 = 16 << 20;
+
+/// Why something did not work: a sentence for the person in front of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudioError {
+    /// It cannot be done in this moment.
+    #[error("{0}")]
+    NotNow(String),
+    /// A setting is out of its range.
+    #[error("{0}")]
+    Setting(String),
+    /// The recording could not begin, or its file not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A source is not there.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A bundle cannot be read or written.
+    #[error(transparent)]
+    Bundle(#[from] praxis_bundle::Error),
+    /// An upload or an enrolment.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// A file of the program's own.
+    #[error("{doing} failed")]
+    Io {
+        /// What was tried, with the path.
+        doing: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StudioError {
+    fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// Room for recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Free on the disk of the library.
+    pub free_bytes: u64,
+    /// Size of that disk.
+    pub total_bytes: u64,
+    /// How much recording fits, by the size of earlier sessions.
+    pub seconds_left: u64,
+    /// Less than an hour fits.
+    pub is_low: bool,
+    /// A recording does not begin.
+    pub is_full: bool,
+}
+
+/// Where a studio keeps what it keeps.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Recordings.
+    pub sessions: PathBuf,
+    /// The queue of uploads.
+    pub queue: PathBuf,
+    /// Settings and enrolment.
+    pub settings: PathBuf,
+}
+
+impl Folders {
+    /// Those of this user, the same as `praxis` has; `None` if the environment names no home.
+    #[must_use]
+    pub fn of_user() -> Option<Self> {
+        let sessions = library::default_folder()?;
+        let queue = sessions.parent()?.to_owned();
+        Some(Self { sessions, queue, settings: enrolment::settings_folder()? })
+    }
+}
+
+/// Everything together.
+pub struct Studio {
+    time: SharedTime,
+    folders: Folders,
+    settings: Mutex<Settings>,
+    /// What can be recorded.
+    pub preview: Preview,
+    /// The recording.
+    pub take: Take,
+    /// The library.
+    pub catalogue: Catalogue,
+    /// The way to the collector.
+    pub courier: Courier,
+    is_recovering: AtomicBool,
+}
+
+impl Studio {
+    /// Opens settings, library and queue.
+    ///
+    /// # Errors
+    /// `Io` or `Upload` if one of them cannot be opened.
+    pub async fn open(folders: Folders) -> Result<Arc<Self>, StudioError> {
+        let settings = Settings::load(&folders.settings)?;
+        let courier = Courier::open(&folders.queue, &folders.settings, Tuning::default()).await?;
+        let time: SharedTime = Arc::new(SystemTime);
+        Ok(Arc::new(Self {
+            preview: Preview::new(time.clone()),
+            time,
+            settings: Mutex::new(settings),
+            take: Take::default(),
+            catalogue: Catalogue::new(folders.sessions.clone()),
+            courier,
+            is_recovering: AtomicBool::new(false),
+            folders,
+        }))
+    }
+
+    /// Where it keeps things.
+    #[must_use]
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the settings.
+    ///
+    /// # Errors
+    /// `Setting` if one is out of its range; `Io`. Then nothing is changed.
+    pub fn change_settings(&self, settings: Settings) -> Result<(), StudioError> {
+        settings.save(&self.folders.settings)?;
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
+    }
+
+    /// The enrolment of this computer.
+    #[must_use]
+    pub fn enrolment(&self) -> Option<Enrolment> {
+        enrolment::load(&self.folders.settings).ok()
+    }
+
+    /// Starts a recording of this desktop, as the settings say.
+    ///
+    /// # Errors
+    /// Why it cannot begin; nothing is left behind.
+    pub fn record(&self, title: &str) -> Result<(), StudioError> {
+        self.take.start(self.time.clone(), || {
+            // The microphone may not open twice.
+            self.preview.close();
+            let settings = self.settings();
+            let desktop = native::open_desktop(&self.time)?;
+            let title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
+            Ok(Plan {
+                folder: self.folders.sessions.clone(),
+                displays: DisplayChoice::All,
+                max_fps: settings.max_fps.into(),
+                title,
+                project: self.enrolment().map(|enrolment| (enrolment.project, enrolment.expert)),
+                reserve_bytes: u64::from(settings.keep_free_mib) << 20,
+                screen: desktop.screen,
+                input: desktop.input,
+                windows: desktop.windows,
+                voice: self.voice(&settings),
+            })
+        })
+    }
+
+    /// The voice as the settings want it; a microphone that is not there is a gap that says why.
+    fn voice(&self, settings: &Settings) -> Voice {
+        if !settings.has_voice {
+            return Voice::None;
+        }
+        let name = settings.microphone.as_deref();
+        match Microphone::open(self.time.clone(), name, settings.narration_rate_hz) {
+            Ok(microphone) => Voice::Source(Box::new(microphone)),
+            Err(error) => Voice::Missing(error.to_string()),
+        }
+    }
+
+    /// Seals what an interruption, a full disk or the end of the program has left unsealed.
+    ///
+    /// # Errors
+    /// `Bundle` if the library cannot be read. What cannot be sealed stays as it is, and the library shows it.
+    pub fn make_whole(&self) -> Result<(), StudioError> {
+        self.is_recovering.store(true, Ordering::SeqCst);
+        let sealed = self.seal_what_is_left();
+        self.is_recovering.store(false, Ordering::SeqCst);
+        sealed
+    }
+
+    fn seal_what_is_left(&self) -> Result<(), StudioError> {
+        let recovered = library::recover_interrupted(&self.folders.sessions)?;
+        for (path, error) in &recovered.left {
+            tracing::warn!(path = %path.display(), %error, "an interrupted session cannot be made whole");
+        }
+        for entry in self.catalogue.list()?.iter().filter(|entry| entry.state == SessionState::Unsealed) {
+            if let Err(error) = library::seal(&entry.path) {
+                tracing::warn!(path = %entry.path.display(), %error, "a session cannot be sealed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::make_whole`] is at work.
+    #[must_use]
+    pub fn is_recovering(&self) -> bool {
+        self.is_recovering.load(Ordering::SeqCst)
+    }
+
+    /// Room for recordings.
+    ///
+    /// # Errors
+    /// `Io` if the disk cannot be asked; `Bundle` if the library cannot be read.
+    pub fn room(&self) -> Result<Room, StudioError> {
+        let sessions = &self.folders.sessions;
+        // The folder is made with the first recording.
+        let there = sessions.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+        let stat = rustix::fs::statvfs(there).map_err(|error| {
+            StudioError::io(format!("asking for room in {}", there.display()))(error.into())
+        })?;
+        let free_bytes = stat.f_bavail * stat.f_frsize;
+        let kept_free = u64::from(self.settings().keep_free_mib) << 20;
+        let rate = self.catalogue.bytes_per_second()?.unwrap_or(USUAL_BYTES_PER_SECOND);
+        let seconds_left = free_bytes.saturating_sub(kept_free) as f64 / rate.max(1.0);
+        Ok(Room {
+            free_bytes,
+            total_bytes: stat.f_blocks * stat.f_frsize,
+            seconds_left: seconds_left as u64,
+            is_low: seconds_left < HOUR_SECONDS,
+            is_full: free_bytes < kept_free + FIRST_MINUTE_BYTES,
+        })
+    }
+
+    /// A session by its file name.
+    ///
+    /// # Errors
+    /// `NotNow` if there is none of this name.
+    pub fn session(&self, name: &str) -> Result<Arc<Entry>, StudioError> {
+        let found = self.catalogue.find(name)?;
+        found.ok_or_else(|| StudioError::NotNow("this session is not in the library any more".into()))
+    }
+
+    /// Approves a session and, on an enrolled computer, sends it.
+    ///
+    /// # Errors
+    /// `Upload` if it is not sealed, damaged, or the queue fails.
+    pub async fn approve(&self, name: &str) -> Result<(), StudioError> {
+        let path = self.session(name)?.path.clone();
+        let approved = path.clone();
+        on_a_thread(move || approve(&approved)).await??;
+        self.send(&path).await
+    }
+
+    /// Sends what is approved, on an enrolled computer.
+    ///
+    /// # Errors
+    /// `Upload`.
+    async fn send(&self, path: &Path) -> Result<(), StudioError> {
+        if let Some(enrolment) = self.enrolment() {
+            self.courier.queue().add(path, &enrolment.collector, true).await?;
+            self.courier.wake();
+        }
+        Ok(())
+    }
+
+    /// Tries an upload again that was blocked, rejected or is waiting.
+    ///
+    /// # Errors
+    /// `NotNow` if this computer is not enrolled; `Upload`.
+    pub async fn retry(&self, name: &str) -> Result<(), StudioError> {
+        if self.enrolment().is_none() {
+            return Err(StudioError::NotNow("this computer is not enrolled: join a project first".into()));
+        }
+        let path = self.session(name)?.path.clone();
+        self.send(&path).await
+    }
+
+    /// Enrols this computer, and sends what was approved before.
+    ///
+    /// # Errors
+    /// `Upload` for a wrong code, or a collector that cannot be reached.
+    pub async fn enrol(&self, collector: &str, code: &str) -> Result<Enrolment, StudioError> {
+        let (enrolment, _) = enrolment::enrol(&self.folders.settings, collector, code).await?;
+        for item in self.courier.queue().all().await? {
+            self.courier.queue().reopen(&item.bundle_id).await?;
+        }
+        for entry in self.catalogue.list()?.iter().filter(|entry| entry.state == SessionState::Sealed) {
+            let is_approved = crate::upload::approval::approval_path(&entry.path).exists();
+            let is_queued = match &entry.info {
+                Ok(info) => self.courier.queue().get(&info.manifest.bundle_id.to_string()).await.is_ok(),
+                Err(_) => true,
+            };
+            if is_approved
+                && !is_queued
+                && let Err(error) = self.send(&entry.path).await
+            {
+                tracing::warn!(%error, "an approved session could not be queued");
+            }
+        }
+        self.courier.wake();
+        Ok(enrolment)
+    }
+
+    /// Forgets the enrolment.
+    ///
+    /// # Errors
+    /// `Upload` if its file cannot be removed.
+    pub async fn leave(&self) -> Result<(), StudioError> {
+        Ok(enrolment::forget(&self.folders.settings).await?)
+    }
+
+    /// Removes a session that is verified at the collector from this computer.
+    ///
+    /// # Errors
+    /// `NotNow` if the collector has not said that it is verified; `Bundle`.
+    pub async fn free(&self, name: &str) -> Result<(), StudioError> {
+        let entry = self.session(name)?;
+        let id = bundle_id(&entry).unwrap_or_default();
+        let item = self.courier.queue().get(&id).await.ok();
+        let is_verified = item.is_some_and(|item| item.state == crate::upload::State::Verified);
+        if !is_verified {
+            let why = "the collector has not verified it yet: the copy here is the only one";
+            return Err(StudioError::NotNow(why.into()));
+        }
+        self.delete(name).await
+    }
+
+    /// Deletes a session and all that belongs to it; an upload of it ends.
+    ///
+    /// # Errors
+    /// `Bundle` if it is being recorded, or its files cannot be removed.
+    pub async fn delete(&self, name: &str) -> Result<(), StudioError> {
+        let entry = self.session(name)?;
+        let path = entry.path.clone();
+        on_a_thread(move || library::delete(&path)).await??;
+        if let Some(id) = bundle_id(&entry) {
+            self.courier.queue().remove(&id).await?;
+            self.courier.wake();
+        }
+        Ok(())
+    }
+}
+
+fn bundle_id(entry: &Entry) -> Option<String> {
+    Some(entry.info.as_ref().ok()?.manifest.bundle_id.to_string())
+}
+
+/// Runs work that reads or writes much without holding up the runtime.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StudioError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| StudioError::NotNow("it failed inside: try again".into()))
+}

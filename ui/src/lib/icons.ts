@@ -1,0 +1,36 @@
+// The symbols: 16 px grid, one stroke, round ends, the colour of the text around them.
+
+export const icons = {
+  alert: '<path d="M8 2.25 14.25 13.25H1.75zM8 6.5v3M8 11.4h.01"/>',
+  check: '<path d="m3.25 8.5 3.25 3.25 6.25-7.25"/>',
+  display: '<rect x="1.75" y="2.75" width="12.5" height="8.5" rx="1.5"/><path d="M5.5 13.75h5M8 11.25v2.5"/>',
+  down: '<path d="m4.5 6.25 3.5 3.5 3.5-3.5"/>',
+  flag: '<path d="M3.75 14V2.5M3.75 3h8l-1.75 2.75L11.75 8.5h-8"/>',
+  folder: '<path d="M1.75 4.25c0-.7.55-1.25 1.25-1.25h3l1.5 1.75H13c.7 0 1.25.55 1.25 1.25v5.75c0 .7-.55 1.25-1.25 1.25H3c-.7 0-1.25-.55-1.25-1.25z"/>',
+  grip: '<path d="M6 4h.01M6 8h.01M6 12h.01M10 4h.01M10 8h.01M10 12h.01" stroke-width="2"/>',
+  hourglass: '<path d="M4 2.25h8M4 13.75h8M5 2.25v2.5L8 8l3-3.25v-2.5M5 13.75v-2.5L8 8l3 3.25v2.5"/>',
+  key: '<circle cx="5" cy="8" r="2.75"/><path d="M7.75 8h6.5v2.25M11.5 8v1.75"/>',
+  keyboard: '<rect x="1.5" y="4" width="13" height="8.5" rx="1.75"/><path d="M4.25 6.75h.01M6.75 6.75h.01M9.25 6.75h.01M11.75 6.75h.01M5 9.75h6"/>',
+  library: '<rect x="2" y="3" width="12" height="10" rx="1.75"/><path d="M5 3v10M11 3v10M2 8h3M11 8h3"/>',
+  link: '<path d="M6.75 9.25a2.75 2.75 0 0 0 3.9 0l2.1-2.1a2.75 2.75 0 0 0-3.9-3.9l-.7.7M9.25 6.75a2.75 2.75 0 0 0-3.9 0l-2.1 2.1a2.75 2.75 0 0 0 3.9 3.9l.7-.7"/>',
+  lock: '<rect x="3" y="7" width="10" height="6.75" rx="1.5"/><path d="M5.25 7V5a2.75 2.75 0 0 1 5.5 0v2"/>',
+  mic: '<rect x="5.75" y="1.75" width="4.5" height="7.5" rx="2.25"/><path d="M3.25 7.5a4.75 4.75 0 0 0 9.5 0M8 12.25v2"/>',
+  'mic-off': '<path d="M10.25 6V4a2.25 2.25 0 0 0-4.3-.9M5.75 6.5V7a2.25 2.25 0 0 0 3.3 2M3.25 7.5a4.75 4.75 0 0 0 7.7 3.7M12.75 7.5a4.7 4.7 0 0 1-.3 1.6M8 12.25v2M2 2l12 12"/>',
+  more: '<path d="M3.5 8h.01M8 8h.01M12.5 8h.01" stroke-width="2.2"/>',
+  no: '<circle cx="8" cy="8" r="6.25"/><path d="m5.75 5.75 4.5 4.5M10.25 5.75l-4.5 4.5"/>',
+  ok: '<circle cx="8" cy="8" r="6.25"/><path d="m5.25 8.25 2 2 3.5-4.25"/>',
+  pause: '<path d="M5.25 3.5v9M10.75 3.5v9" stroke-width="2.5"/>',
+  pointer: '<path d="M3.5 2.75 12.75 7l-4 1.4-1.6 4.1z"/>',
+  record: '<circle cx="8" cy="8" r="5.75"/><circle cx="8" cy="8" r="2.25" fill="currentColor" stroke="none"/>',
+  recover: '<path d="M2.5 8a5.5 5.5 0 1 0 1.7-4M2.5 2.5v3h3"/>',
+  search: '<circle cx="7" cy="7" r="4.75"/><path d="m10.5 10.5 3.25 3.25"/>',
+  settings: '<path d="M2.5 4.5h5M11.5 4.5h2M2.5 11.5h2M8.5 11.5h5"/><circle cx="9.5" cy="4.5" r="2"/><circle cx="6.5" cy="11.5" r="2"/>',
+  shield: '<path d="M8 1.75 13 3.5v4.25c0 3-2.1 5.2-5 6.5-2.9-1.3-5-3.5-5-6.5V3.5z"/>',
+  stop: '<rect x="3.75" y="3.75" width="8.5" height="8.5" rx="1.25" fill="currentColor"/>',
+  trash: '<path d="M2.75 4.25h10.5M6 4.25V2.75h4v1.5M4 4.25l.6 9.25h6.8l.6-9.25M6.75 7v3.75M9.25 7v3.75"/>',
+  up: '<path d="M8 10.5V2.75M4.75 5.75 8 2.5l3.25 3.25M2.5 11v1.25c0 .7.55 1.25 1.25 1.25h8.5c.7 0 1.25-.55 1.25-1.25V11"/>',
+  window: '<rect x="1.75" y="2.75" width="12.5" height="10.5" rx="1.5"/><path d="M1.75 6h12.5"/>',
+  x: '<path d="m4 4 8 8M12 4l-8 8"/>',
+};
+
+export type IconName = keyof typeof icons;
