@@ -1,12 +1,115 @@
-//! The desktop application.
+//! `praxis-desktop`: windows, tray and hotkeys around the studio of capture-core. Wiring only.
 
+mod act;
+mod commands;
+mod convert;
 mod dto;
+mod hotkeys;
+mod tray;
+mod window;
 
-fn main() -> anyhow::Result<()> {
-    tauri::Builder::default()
-        .plugin(tauri_plugin_single_instance::init(|_, _, _| {}))
-        .plugin(tauri_plugin_global_shortcut::Builder::new().build())
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use praxis_capture_core::studio::{Folders, Phase, Studio};
+use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> Result<()> {
+    if std::env::args().any(|argument| argument == "--version") {
+        println!("praxis-desktop {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("PRAXIS_LOG"))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let app = tauri::Builder::default()
+        .plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)))
+        .plugin(hotkeys::plugin())
         .plugin(tauri_plugin_dialog::init())
-        .run(tauri::generate_context!())?;
+        .invoke_handler(tauri::generate_handler![
+            commands::home,
+            commands::thumbnail,
+            commands::start_recording,
+            commands::recording,
+            commands::pause_recording,
+            commands::resume_recording,
+            commands::add_marker,
+            commands::label_marker,
+            commands::stop_recording,
+            commands::finish_recording,
+            commands::set_hud_height,
+            commands::library,
+            commands::session_picture,
+            commands::seal_session,
+            commands::approve_session,
+            commands::retry_upload,
+            commands::free_session,
+            commands::delete_session,
+            commands::export_session,
+            commands::enrol,
+            commands::leave_project,
+            commands::settings,
+            commands::save_settings,
+        ])
+        .setup(|app| Ok(set_up(app.handle())?))
+        .build(tauri::generate_context!())
+        .context("the window system cannot be used: start Praxis inside a desktop session")?;
+    app.run(on_event);
     Ok(())
+}
+
+fn set_up(app: &AppHandle) -> Result<()> {
+    let folders = Folders::of_user().context("neither HOME nor XDG_DATA_HOME is set: set one of them")?;
+    let studio = tauri::async_runtime::block_on(Studio::open(folders))?;
+    app.manage(studio.clone());
+    app.manage(window::Shape::default());
+    app.manage(hotkeys::Registered::default());
+    let stop = CancellationToken::new();
+    app.manage(stop.clone());
+    let sender = studio.clone();
+    tauri::async_runtime::spawn(async move { sender.courier.run(&stop).await });
+    studio.look_after_sessions();
+    end_on_signals(app.clone());
+    window::open(app)?;
+    hotkeys::register(app);
+    if let Err(error) = tray::open(app) {
+        tracing::warn!(%error, "there is no tray");
+    }
+    Ok(())
+}
+
+/// A signal ends the program as its menu does: a recording is complete then.
+fn end_on_signals(app: AppHandle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    tauri::async_runtime::spawn(async move {
+        let signals =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else { return };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        app.exit(0);
+    });
+}
+
+fn on_event(app: &AppHandle, event: RunEvent) {
+    match event {
+        // The bar is no window to close by accident: a recording is ended by its stop.
+        RunEvent::WindowEvent { event: WindowEvent::CloseRequested { api, .. }, .. } => {
+            let phase = app.state::<Arc<Studio>>().take.progress().map(|progress| progress.phase);
+            if matches!(phase, Some(Phase::Starting | Phase::Recording | Phase::Paused | Phase::Sealing)) {
+                api.prevent_close();
+            }
+        }
+        RunEvent::Exit => {
+            app.state::<CancellationToken>().cancel();
+            app.state::<Arc<Studio>>().take.close();
+        }
+        _ => {}
+    }
 }

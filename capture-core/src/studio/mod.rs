@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use praxis_bundle::manifest::Outcome;
+
 use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, Plan, RecordError, Voice};
@@ -208,11 +210,41 @@ impl Studio {
         }
     }
 
-    /// Seals what an interruption, a full disk or the end of the program has left unsealed.
+    /// Says how the recording went that was stopped, and seals it; sessions that this leaves unsealed are tried, too.
     ///
     /// # Errors
-    /// `Bundle` if the library cannot be read. What cannot be sealed stays as it is, and the library shows it.
-    pub fn make_whole(&self) -> Result<(), StudioError> {
+    /// As [`Take::finish`].
+    pub fn finish(
+        self: &Arc<Self>,
+        outcome: Option<Outcome>,
+        note: Option<String>,
+    ) -> Result<(), StudioError> {
+        let this = self.clone();
+        let finished = self.take.finish(outcome, note, move |sealed| {
+            if let Err(error) = sealed {
+                tracing::warn!(%error, "the session is not sealed; the whole recording is kept");
+                this.look_after_sessions();
+            }
+        });
+        if self.take.progress().is_none() {
+            self.look_after_sessions();
+        }
+        finished
+    }
+
+    /// Makes interrupted and unsealed sessions whole, on a thread of its own.
+    pub fn look_after_sessions(self: &Arc<Self>) {
+        let this = self.clone();
+        std::thread::spawn(move || {
+            if let Err(error) = this.make_whole() {
+                tracing::warn!(%error, "interrupted sessions could not be looked for");
+            }
+        });
+    }
+
+    /// Seals what an interruption, a full disk or the end of the program has left unsealed. What cannot be sealed stays as it
+    /// is, and the library shows it.
+    fn make_whole(&self) -> Result<(), StudioError> {
         self.is_recovering.store(true, Ordering::SeqCst);
         let sealed = self.seal_what_is_left();
         self.is_recovering.store(false, Ordering::SeqCst);
@@ -232,7 +264,7 @@ impl Studio {
         Ok(())
     }
 
-    /// Whether [`Self::make_whole`] is at work.
+    /// Whether [`Self::look_after_sessions`] is at work.
     #[must_use]
     pub fn is_recovering(&self) -> bool {
         self.is_recovering.load(Ordering::SeqCst)
