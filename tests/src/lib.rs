@@ -1,6 +1,7 @@
 //! What the end-to-end tests, the demo and the torture share: a virtual desktop with a screen, a window manager and a
 //! microphone, and the real `praxis` program.
 
+pub mod app;
 pub mod collector;
 pub mod contract;
 pub mod desktop;

@@ -86,12 +86,13 @@ class App {
   }
 
   /** The button, the hotkey or the tray asks for a recording. */
-  askToRecord = () => {
+  askToRecord = async () => {
     if (this.recording || this.isCountingDown || this.isStarting || this.isSettingHotkey) return;
     this.page = 'record';
     this.startProblem = null;
+    if (!this.home) await this.refreshHome();
     if (this.obstacle) return;
-    if (this.settings?.settings.countdownSeconds === 0) void this.start();
+    if (this.settings?.settings.countdownSeconds === 0) await this.start();
     else this.isCountingDown = true;
   };
 

@@ -78,6 +78,12 @@ export function trackName(track: string): string {
   return { pointer: 'Pointer', keys: 'Keys', windows: 'Window titles', narration: 'Voice' }[track] ?? track;
 }
 
+/** `Screen 1, pointer and keys` */
+export function trackNames(tracks: string[]): string {
+  const names = listed(tracks.map((track) => trackName(track).toLowerCase()));
+  return names.slice(0, 1).toUpperCase() + names.slice(1);
+}
+
 /** `a, b and c` */
 export function listed(words: string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;

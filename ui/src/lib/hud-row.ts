@@ -1,6 +1,6 @@
 // What the second row of the bar of controls says, the gravest first. Null: there is no row.
 import type { RecordingDto } from '../backend/types';
-import { clock, listed, room, trackName } from './format';
+import { clock, room, trackNames } from './format';
 
 export interface HudRow {
   /** Which one it is, so that it can be put away. */
@@ -15,7 +15,7 @@ const FEW_SECONDS = 600;
 /** `lostAt` says since when a track gives no proof of life, in session time. */
 export function hudRow(recording: RecordingDto, lostAt: Map<string, number>, closed: Set<string>): HudRow | null {
   const lost = recording.tracks.filter(({ life }) => life === 'lost');
-  const names = (tracks: typeof lost) => listed(tracks.map(({ track }) => trackName(track).toLowerCase()));
+  const names = (tracks: typeof lost) => trackNames(tracks.map(({ track }) => track));
   const disk = recording.disk;
   const rows: HudRow[] = [];
   if (lost.length > 0) {
@@ -23,8 +23,8 @@ export function hudRow(recording: RecordingDto, lostAt: Map<string, number>, clo
     const alive = names(recording.tracks.filter(({ life }) => life === 'alive'));
     rows.push({
       id: 'lost',
-      title: `No ${names(lost).replace('voice', 'microphone')} since ${clock(since)}`,
-      text: alive ? `${alive[0].toUpperCase()}${alive.slice(1)} go on` : 'Nothing else is recorded either',
+      title: `No ${names(lost).toLowerCase().replace('voice', 'microphone')} since ${clock(since)}`,
+      text: alive ? `${alive} go on` : 'Nothing else is recorded either',
       canBeClosed: false,
     });
   }

@@ -19,7 +19,7 @@ const said: Record<SessionStateDto, Said> = {
   ready: { tone: 'accent', icon: 'check', word: 'Ready to approve', line: 'Nothing is sent before you approve it', group: 'approve' },
   approved: { tone: '', icon: 'check', word: 'Approved', line: 'Not sent: join a project', group: 'way' },
   queued: { tone: '', icon: 'hourglass', word: 'Next in line', line: 'It goes by itself when its turn comes', group: 'way' },
-  sending: { tone: 'accent', icon: 'up', word: 'Uploading', line: 'You may close the lid, it goes on later', group: 'way' },
+  sending: { tone: 'accent', icon: 'up', word: 'Uploading', line: 'You may close the lid, it resumes', group: 'way' },
   received: { tone: 'accent', icon: 'hourglass', word: 'Being checked', line: 'All has arrived. The collector checks every byte', group: 'way' },
   verified: { tone: 'ok', icon: 'ok', word: 'Verified', line: 'The collector holds a checked copy', group: 'done' },
   rejected: { tone: 'error', icon: 'no', word: 'Rejected', line: 'The collector did not take it', group: 'way' },

@@ -68,7 +68,7 @@ impl Microphone {
             }
         });
         let silent = || {
-            SourceError::Unavailable("the microphone gives no samples: check that it is plugged in and not muted, or record with --mic none".into())
+            SourceError::Unavailable("the microphone gives no samples: check that it is plugged in and not muted, or record without a voice".into())
         };
         let (mut opened, mut first) = (None, None);
         while first.is_none() {
@@ -125,7 +125,7 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
     }
     let there = microphones();
     Err(SourceError::Unavailable(match (name, there.is_empty()) {
-        (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record with --mic none".into(),
+        (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record without a voice".into(),
         (Some(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
         (None, _) => format!("no default microphone is set; choose one with --mic: {}", there.join(", ")),
     }))
@@ -140,7 +140,7 @@ fn start(
     let (host, device) = find(name)?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
-            "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record with --mic none"
+            "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record without a voice"
         ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.

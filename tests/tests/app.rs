@@ -1,0 +1,135 @@
+//! The desktop application, driven as an expert drives it: enrol, record real programs with speech, pause, mark, stop,
+//! approve, upload, verified. Killed in the middle, the session is there at the next start.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use praxis_bundle::file;
+use praxis_tests::app::App;
+use praxis_tests::collector::{Collector, Http};
+use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
+use praxis_tests::praxis::{events, info, ok, path};
+
+fn sessions(desktop: &VirtualDesktop) -> Result<Vec<PathBuf>> {
+    let folder = desktop.folder.path().join("data/praxis/sessions");
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "mcap"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Starts a recording of that title; returns when it has begun.
+fn record(app: &App<'_>, title: &str) -> Result<()> {
+    app.click("#nav-record")?;
+    app.type_into("#title", title)?;
+    app.click("#start")?;
+    app.find("#hud-stop")?;
+    Ok(())
+}
+
+fn enrol(app: &App<'_>, collector: &Collector, expert: &str) -> Result<()> {
+    let code = collector.command(&["code", "new", "--project", "Olympus physics", "--expert", expert])?;
+    app.type_into("#join-address", &collector.url)?;
+    app.type_into("#join-code", &code)?;
+    app.click("#join")?;
+    app.wait_for_text("#enrolled", "Olympus physics")
+}
+
+#[test]
+fn from_enrolment_to_verified_in_the_application() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let collector = Collector::start(&folder.path().join("collector"))?;
+    let mut desktop = VirtualDesktop::start(1366, 768)?;
+    desktop.terminal(40, 500, &["sh"])?;
+    let app = App::start(&desktop)?;
+    enrol(&app, &collector, "expert-7")?;
+
+    record(&app, "Sum of a series")?;
+    desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
+    desktop.xdotool(&["type", "--delay", "40", "echo before"])?;
+    desktop.speak("I add the numbers.")?;
+    // The marker is set and named in the application: neither its clicks nor its keys belong to the session.
+    app.click("#hud-marker")?;
+    app.type_into("#marker-note", "the idea\u{e007}")?;
+    app.click("#hud-pause")?;
+    app.find("#hud-resume")?;
+    desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
+    desktop.xdotool(&["type", "--delay", "20", "secret"])?;
+    app.click("#hud-resume")?;
+    app.find("#hud-pause")?;
+    desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
+    desktop.xdotool(&["type", "--delay", "40", " after\n"])?;
+    let_pass(Duration::from_millis(500));
+    desktop.xdotool(&["key", "ctrl+alt+s"])?;
+    app.click("#outcome-success")?;
+    app.type_into("#note", "As expected")?;
+    app.click("#keep")?;
+    app.find("[data-session][data-state=ready]")?;
+
+    let [bundle] = &sessions(&desktop)?[..] else { anyhow::bail!("not one session") };
+    ok(&["check", path(bundle)])?;
+    let facts = info(bundle)?;
+    assert_eq!(facts["title"], "Sum of a series");
+    let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(typed, "echo before after\n");
+    let manifest = file::info_of(bundle)?;
+    assert_eq!(manifest.manifest.project.as_deref(), Some("Olympus physics"));
+    assert_eq!(manifest.manifest.expert.as_deref(), Some("expert-7"));
+    assert_eq!(manifest.markers.len(), 1);
+    assert_eq!(manifest.markers[0].1, "the idea");
+    let ending = manifest.ending.context("no ending")?;
+    assert_eq!(ending.note.as_deref(), Some("As expected"));
+    ensure!(manifest.gaps.iter().any(|gap| gap.end_nanos.is_some()), "no pause in {:?}", manifest.gaps);
+
+    app.click("[data-session] .approve")?;
+    app.click("#approve-confirm")?;
+    app.find("[data-session][data-state=verified]")?;
+    let token = collector.command(&["token", "new", "--role", "reviewer"])?;
+    let listed = Http::new(&collector.url, Some(&token)).json("/api/v1/bundles")?;
+    let listed = listed["bundles"].as_array().context("no list")?.clone();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["state"], "verified");
+    assert_eq!(listed[0]["sha256"], file::sha256(bundle)?.as_str());
+
+    app.click("[data-session] .free")?;
+    app.click("#free-confirm")?;
+    wait_until("a freed copy", || Ok(sessions(&desktop)?.is_empty()))?;
+    Ok(())
+}
+
+#[test]
+fn a_killed_application_has_the_session_at_its_next_start() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(1366, 768)?;
+    desktop.terminal(40, 500, &["cat"])?;
+    let app = App::start(&desktop)?;
+    record(&app, "Interrupted")?;
+    desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
+    desktop.xdotool(&["type", "--delay", "40", "kept"])?;
+    // What is older than half a second is on disk.
+    let_pass(Duration::from_millis(700));
+    app.kill()?;
+    let app = App::start(&desktop)?;
+    app.click("#nav-library")?;
+    app.wait_for_text("[data-session][data-state=ready]", "Recovered")?;
+    let [bundle] = &sessions(&desktop)?[..] else { anyhow::bail!("not one session") };
+    ok(&["check", path(bundle)])?;
+    let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(typed, "kept");
+
+    // A second start shows the first window and ends; a signal in a recording ends it well.
+    record(&app, "Ended by the system")?;
+    let_pass(Duration::from_millis(500));
+    app.terminate()?;
+    let app = App::start(&desktop)?;
+    app.click("#nav-library")?;
+    wait_until("two sealed sessions", || {
+        Ok(sessions(&desktop)?.iter().filter(|path| file::info_of(path).is_ok_and(|i| i.is_sealed)).count()
+            == 2)
+    })?;
+    ensure!(file::info_of(&sessions(&desktop)?[1])?.ending.is_some(), "a signal is no crash");
+    Ok(())
+}
