@@ -11,6 +11,8 @@ fn main() -> std::io::Result<()> {
         std::fs::create_dir_all("../ui/dist")?;
         std::fs::write(page, NOT_BUILT)?;
     }
+    // What was built is part of the program.
+    println!("cargo:rerun-if-changed=../ui/dist");
     tauri_build::build();
     Ok(())
 }

@@ -87,13 +87,18 @@ impl<'a> App<'a> {
         Ok(!self.runtime.block_on(self.client.find_all(Locator::Css(selector)))?.is_empty())
     }
 
-    /// Clicks an element.
+    /// Clicks an element, again if it moves away under the pointer.
     ///
     /// # Errors
     /// If it does not appear, or cannot be clicked.
     pub fn click(&self, selector: &str) -> Result<()> {
-        let element = self.find(selector)?;
-        self.runtime.block_on(element.click()).with_context(|| format!("{selector} cannot be clicked"))
+        let mut failed = None;
+        let clicked = wait_until(selector, || {
+            let element = self.find(selector)?;
+            failed = self.runtime.block_on(element.click()).err();
+            Ok(failed.is_none())
+        });
+        clicked.with_context(|| format!("{selector} cannot be clicked: {failed:?}"))
     }
 
     /// Types into an element.

@@ -36,7 +36,7 @@ fn enrol(app: &App<'_>, collector: &Collector, expert: &str) -> Result<()> {
     app.type_into("#join-address", &collector.url)?;
     app.type_into("#join-code", &code)?;
     app.click("#join")?;
-    app.wait_for_text("#enrolled", "Olympus physics")
+    app.wait_for_text("#enrolled", expert)
 }
 
 #[test]
