@@ -1,8 +1,11 @@
 # What to run, for people and for the continuous integration. `make help` lists it.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+HAS_DISPLAY := $(DISPLAY)$(WAYLAND_DISPLAY)
+# The demo needs no window system to be built against.
+DEMO := -p praxis-cli -p praxis-collector -p praxis-tests
 
-.PHONY: help setup run demo build test ci bench torture fmt clean
+.PHONY: help setup run demo page build test ci bench torture package fmt clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -10,25 +13,36 @@ help: ## List the targets
 setup: ## Install what is missing on Debian or Ubuntu
 	@scripts/setup
 
-run: setup build ## The demo, and then the collector stays up until Ctrl-C (until the desktop app exists)
+run: $(if $(HAS_DISPLAY),build,setup) ## The application with a collector of its own; without a display the demo, which then stays up
+ifneq ($(HAS_DISPLAY),)
+	@scripts/run $(TARGET)/debug $(TARGET)/run
+else
+	cargo build --locked $(DEMO)
 	@$(TARGET)/debug/demo --stay
+endif
 
-demo: setup build ## Record a real session on a virtual desktop, upload it, see it verified
+demo: setup ## Record a real session on a virtual desktop, upload it, see it verified
+	cargo build --locked $(DEMO)
 	@$(TARGET)/debug/demo
 
-build: setup ## Build everything
+page: setup
+	npm run build --prefix ui --silent -- --logLevel warn
+
+build: page ## Build everything
 	cargo build --workspace --locked
 
-test: build ## Format, lints, unit, contract and end-to-end tests
+test: build ## Format, lints, unit, contract and end-to-end tests, the application included
 	cargo fmt --all --check
+	npm run check --prefix ui --silent
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 
-ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minutes of memory
+ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minutes of memory, the installer
 	$(TARGET)/debug/demo
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture upload-kills --kills 50
 	$(TARGET)/debug/torture memory --minutes 2
+	scripts/package debug --try
 
 bench: setup ## Upload throughput against a bare server, in paired runs
 	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
@@ -39,6 +53,10 @@ torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of up
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture upload-kills --kills 1000
 	$(TARGET)/debug/torture memory --minutes 30
+
+package: page ## An installer for Debian and Ubuntu (.deb)
+	cargo build --release --locked -p praxis-desktop
+	scripts/package release
 
 fmt: ## Format the code
 	cargo fmt --all

@@ -1,7 +1,7 @@
 //! The desktop application on a virtual desktop, driven through WebDriver as a person drives it: by what is on its page.
 
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -32,6 +32,14 @@ impl<'a> App<'a> {
     /// # Errors
     /// If it does not come up.
     pub fn start(desktop: &'a VirtualDesktop) -> Result<Self> {
+        Self::start_program(desktop, &program("praxis-desktop")?)
+    }
+
+    /// Starts another build of it, and waits for its page.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_program(desktop: &'a VirtualDesktop, program: &Path) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         // A session bus of its own, and settings in the desktop's home.
         let mut driver = desktop.command("dbus-run-session");
@@ -44,7 +52,7 @@ impl<'a> App<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut this = Started(Some(driver));
         wait_until("the WebDriver", || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
-        let options = json!({"binary": program("praxis-desktop")?, "args": []});
+        let options = json!({"binary": program, "args": []});
         let capabilities = [("webkitgtk:browserOptions".to_owned(), options)].into_iter().collect();
         let connector = hyper_util::client::legacy::connect::HttpConnector::new();
         let mut builder = ClientBuilder::new(connector);
