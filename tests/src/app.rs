@@ -148,6 +148,14 @@ impl<'a> App<'a> {
         Ok(self.runtime.block_on(self.client.execute(script, Vec::new()))?)
     }
 
+    /// Gives the window the whole display.
+    ///
+    /// # Errors
+    /// If the application is gone.
+    pub fn maximize(&self) -> Result<()> {
+        Ok(self.runtime.block_on(self.client.maximize_window())?)
+    }
+
     /// The page as a picture, PNG.
     ///
     /// # Errors
