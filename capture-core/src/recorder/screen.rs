@@ -30,17 +30,28 @@ const MAX_FAILURES: u32 = 3;
 pub enum DisplayChoice {
     /// Every one.
     All,
-    /// The one with this number or name.
-    One(String),
+    /// Those with these numbers or names.
+    Named(Vec<String>),
 }
 
 impl DisplayChoice {
     fn includes(&self, number: u8, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::One(chosen) => chosen == name || chosen.parse() == Ok(number),
+            Self::Named(chosen) => chosen.iter().any(|chosen| names(chosen, number, name)),
         }
     }
+
+    /// The first name or number that no display has.
+    pub(super) fn unknown_in(&self, geometry: &GeometryMessage) -> Option<&str> {
+        let Self::Named(chosen) = self else { return None };
+        let is_there = |chosen: &&String| geometry.displays.iter().any(|d| names(chosen, d.number, &d.name));
+        chosen.iter().find(|chosen| !is_there(chosen)).map(String::as_str)
+    }
+}
+
+fn names(chosen: &str, number: u8, name: &str) -> bool {
+    chosen == name || chosen.parse() == Ok(number)
 }
 
 /// The displays as they are now, with what is recorded marked.

@@ -37,9 +37,9 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let voice = open_voice(&arguments, &time)?;
     let plan = Plan {
         folder,
-        displays: match arguments.display.as_str() {
-            "all" => DisplayChoice::All,
-            one => DisplayChoice::One(one.into()),
+        displays: match arguments.display.iter().any(|name| name == "all") {
+            true => DisplayChoice::All,
+            false => DisplayChoice::Named(arguments.display.clone()),
         },
         max_fps: arguments.fps.into(),
         title: arguments.title.clone(),
