@@ -48,8 +48,8 @@ const LATE_NANOS: u64 = 1_500_000_000;
 pub struct Input {
     time: SharedTime,
     display: Option<String>,
-    /// Boot clock when it was opened: input from before is none of ours.
-    opened_nanos: u64,
+    /// Boot clock when it was opened or last run: input from before is none of ours.
+    begun_nanos: u64,
     data: RustConnection,
     control: RustConnection,
     context: record::Context,
@@ -85,7 +85,7 @@ impl Input {
         let has_idle_time =
             control.extension_information(screensaver::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_some();
         let input = Self {
-            opened_nanos: time.boot_nanos(),
+            begun_nanos: time.boot_nanos(),
             time,
             display: display.map(str::to_owned),
             held: held_keys(&control)?,
@@ -133,7 +133,7 @@ impl Input {
         }
         let idle_millis = self.control.screensaver_query_info(self.root)?.reply()?.ms_since_user_input;
         let last_input = self.time.boot_nanos().saturating_sub(u64::from(idle_millis) * 1_000_000);
-        Ok(last_input <= newest_nanos.max(self.opened_nanos) + LATE_NANOS)
+        Ok(last_input <= newest_nanos.max(self.begun_nanos) + LATE_NANOS)
     }
 
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
@@ -297,6 +297,7 @@ impl InputSource for Input {
     }
 
     fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
+        self.begun_nanos = self.time.boot_nanos();
         // The keymap is bound to the thread that uses it.
         let mut keymap = Keymap::open(self.display.as_deref())?;
         let mut held = std::mem::take(&mut self.held);
