@@ -44,9 +44,10 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
 
-bench: setup ## Upload throughput against a bare server, in paired runs
+bench: setup ## Upload throughput against a bare server, in paired runs; the cost of pictures and masks
 	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
 	$(TARGET)/release/bench upload
+	$(TARGET)/release/bench grabs
 
 torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, half an hour of memory
 	$(TARGET)/debug/torture stage-kills --rounds 1000

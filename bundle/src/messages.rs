@@ -136,6 +136,39 @@ impl Rect {
         let (dx, dy) = (i64::from(x_px) - i64::from(self.x_px), i64::from(y_px) - i64::from(self.y_px));
         dx >= 0 && dy >= 0 && dx < i64::from(self.width_px) && dy < i64::from(self.height_px)
     }
+
+    /// The part of it inside `whole`; its size is zero if there is none.
+    #[must_use]
+    pub fn clip(&self, whole: Self) -> Self {
+        let (left, top) = (self.x_px.max(whole.x_px), self.y_px.max(whole.y_px));
+        let right = self.right().min(whole.right()).max(left.into());
+        let bottom = self.bottom().min(whole.bottom()).max(top.into());
+        let (width_px, height_px) = ((right - i64::from(left)) as u32, (bottom - i64::from(top)) as u32);
+        Self { x_px: left, y_px: top, width_px, height_px }
+    }
+
+    /// The smallest rectangle around both.
+    #[must_use]
+    pub fn around(&self, other: Self) -> Self {
+        let (x_px, y_px) = (self.x_px.min(other.x_px), self.y_px.min(other.y_px));
+        let width_px = (self.right().max(other.right()) - i64::from(x_px)) as u32;
+        let height_px = (self.bottom().max(other.bottom()) - i64::from(y_px)) as u32;
+        Self { x_px, y_px, width_px, height_px }
+    }
+
+    /// Whether it has no pixel.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.width_px == 0 || self.height_px == 0
+    }
+
+    fn right(&self) -> i64 {
+        i64::from(self.x_px) + i64::from(self.width_px)
+    }
+
+    fn bottom(&self) -> i64 {
+        i64::from(self.y_px) + i64::from(self.height_px)
+    }
 }
 
 /// Why a stretch was not recorded.
@@ -219,7 +252,24 @@ pub struct Display {
     pub is_recorded: bool,
 }
 
-/// One message of the `geometry` track: the displays from this time on.
+/// Why a rectangle was covered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskReason {
+    /// A window of the recorder itself is, or just was, there.
+    OwnWindow,
+}
+
+/// A rectangle that the pictures do not show: every pixel in it has the one colour of a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mask {
+    /// Where it is, inside one display.
+    pub rect: Rect,
+    /// Why.
+    pub reason: MaskReason,
+}
+
+/// One message of the `geometry` track: the displays and masks from this time on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeometryMessage {
     /// Width of the root window.
@@ -228,6 +278,9 @@ pub struct GeometryMessage {
     pub root_height_px: u32,
     /// All displays, by number.
     pub displays: Vec<Display>,
+    /// What is covered in the pictures of the recorded displays from this time on; missing if nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Mask>,
 }
 
 /// One message of the `clock` track: two clocks read at one instant (`log_time`).

@@ -123,9 +123,9 @@ pub(crate) struct Record {
     /// Most pictures per second while the screen changes, 1 to 60
     #[arg(long, default_value = "12", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
     pub(crate) fps: u8,
-    /// Display to record: all, a number, or a name
+    /// Display to record: all, a number, or a name; may be given several times
     #[arg(long, default_value = "all")]
-    pub(crate) display: String,
+    pub(crate) display: Vec<String>,
     /// Microphone: default, none, a name, or a WAV file to be heard instead
     #[arg(long, default_value = "default")]
     pub(crate) mic: String,

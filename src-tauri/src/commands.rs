@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use praxis_capture_core::library;
-use praxis_capture_core::studio::{Studio, StudioError, Wanted};
+use praxis_capture_core::studio::{Phase, Studio, StudioError, Wanted};
 use praxis_capture_core::upload::Item;
 use praxis_capture_core::upload::approval::STATEMENT;
 use tauri::ipc::Response;
@@ -76,6 +76,9 @@ pub(crate) async fn thumbnail(studio: Shared<'_>, display: u8) -> Answer<Respons
 
 #[tauri::command]
 pub(crate) async fn start_recording(app: AppHandle, studio: Shared<'_>, title: String) -> Answer<()> {
+    if studio.take.progress().is_none() {
+        window::fit_to(&app, Some(Phase::Starting));
+    }
     let started = work(&studio, move |studio| studio.record(&title)).await;
     window::fit(&app);
     started

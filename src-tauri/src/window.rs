@@ -52,8 +52,13 @@ pub(crate) fn show(app: &AppHandle) {
 
 /// Makes the window and the tray what the recording wants them to be.
 pub(crate) fn fit(app: &AppHandle) {
-    let (studio, shape) = (app.state::<Arc<Studio>>(), app.state::<Shape>());
-    let phase = studio.take.progress().map(|progress| progress.phase);
+    let progress = app.state::<Arc<Studio>>().take.progress();
+    fit_to(app, progress.map(|progress| progress.phase));
+}
+
+/// The same, before a recording begins: the page is out of the way when its first picture is taken.
+pub(crate) fn fit_to(app: &AppHandle, phase: Option<Phase>) {
+    let shape = app.state::<Shape>();
     let mut shown = shape.0.lock().unwrap_or_else(PoisonError::into_inner);
     if shown.phase == phase {
         return;

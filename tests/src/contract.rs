@@ -190,21 +190,26 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
     Ok(())
 }
 
-/// The text that an input source reads while `keys` sends them.
-pub fn typed(source: &mut dyn InputSource, keys: &dyn Fn() -> Result<()>) -> Result<String> {
+/// What an input source delivers while `act` makes things happen in front of it.
+pub fn seen(source: &mut dyn InputSource, act: &dyn Fn() -> Result<()>) -> Result<Vec<InputEvent>> {
     let (events, ended) = watch(
         |sink, stop| source.run(sink, stop),
         |events| {
             while events.recv_timeout(GIVE_UP).context("no proof of life")? != InputEvent::Alive {}
-            keys()
+            act()
         },
     )?;
     ended?;
+    Ok(events)
+}
+
+/// The text that an input source reads while `keys` sends them.
+pub fn typed(source: &mut dyn InputSource, keys: &dyn Fn() -> Result<()>) -> Result<String> {
     let text = |event| match event {
         InputEvent::Key(_, key) => key.text,
         _ => None,
     };
-    Ok(events.into_iter().filter_map(text).collect())
+    Ok(seen(source, keys)?.into_iter().filter_map(text).collect())
 }
 
 /// Everything an [`AudioSource`] promises: at least `num_samples` come, one after the other; `say` keeps it fed.

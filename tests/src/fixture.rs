@@ -181,7 +181,7 @@ fn geometry() -> GeometryMessage {
         is_primary: true,
         is_recorded: true,
     };
-    GeometryMessage { root_width_px: 96, root_height_px: 64, displays: vec![display] }
+    GeometryMessage { root_width_px: 96, root_height_px: 64, displays: vec![display], masks: vec![] }
 }
 
 fn window() -> Window {

@@ -8,6 +8,7 @@ pub mod desktop;
 pub mod fingers;
 pub mod fixture;
 pub mod kills;
+pub mod own_window;
 pub mod painter;
 pub mod praxis;
 pub mod proxy;

@@ -14,7 +14,7 @@ use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::synthetic::{RATE_HZ, Stage};
 use praxis_capture_core::sources::{
-    AudioEvent, AudioSource, InputEvent, InputSource, SourceError, Stop, x11,
+    AudioEvent, AudioSource, InputEvent, InputSource, Own, SourceError, Stop, x11,
 };
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
@@ -95,11 +95,11 @@ fn the_synthetic_stage_keeps_the_contract() -> Result<()> {
 fn the_x11_sources_keep_the_contract() -> Result<()> {
     let mut desktop = VirtualDesktop::start(800, 600)?;
     let display = desktop.display.clone();
-    let mut screen = x11::Screen::open(Some(&display))?;
+    let mut screen = x11::Screen::open(time(), Some(&display), &Own::default())?;
     let brush = Brush::new(&display)?;
     contract::screen(&mut screen, &|rect, colour| brush.paint(rect, colour))?;
     contract::screen_geometry(&mut screen, (640, 480), &|| desktop.resize(640, 480))?;
-    let mut input = x11::Input::open(time(), Some(&display))?;
+    let mut input = x11::Input::open(time(), Some(&display), &Own::default())?;
     contract::input(&mut input, &|n| {
         desktop.xdotool(&["mousemove", &(100 + n).to_string(), "50", "key", "a"])?;
         Ok(())
@@ -121,7 +121,11 @@ fn the_x11_sources_keep_the_contract() -> Result<()> {
         Ok(())
     })?;
     contract::lost_screen(&mut screen);
-    ensure!(x11::Screen::open(Some(&display)).err().is_some_and(|e| e.to_string().contains("DISPLAY")));
+    ensure!(
+        x11::Screen::open(time(), Some(&display), &Own::default())
+            .err()
+            .is_some_and(|e| e.to_string().contains("DISPLAY"))
+    );
     Ok(())
 }
 
@@ -154,7 +158,7 @@ fn a_wav_file_keeps_the_contract() -> Result<()> {
 fn text_is_right_in_every_layout_and_for_characters_that_no_layout_has() -> Result<()> {
     let desktop = VirtualDesktop::start(320, 240)?;
     let check = |what: &str, keys: &dyn Fn() -> Result<()>, expected: &str| -> Result<()> {
-        let mut input = x11::Input::open(time(), Some(&desktop.display))?;
+        let mut input = x11::Input::open(time(), Some(&desktop.display), &Own::default())?;
         let typed = contract::typed(&mut input, keys)?;
         ensure!(typed == expected, "{what}: typed {expected:?}, read {typed:?}");
         Ok(())
@@ -205,7 +209,7 @@ fn text_is_right_in_every_layout_and_for_characters_that_no_layout_has() -> Resu
 fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Result<()> {
     let mut desktop = VirtualDesktop::start(320, 240)?;
     let settings = |desktop: &VirtualDesktop| -> Result<_> {
-        let pointer = x11::Input::open(time(), Some(&desktop.display))?.settings().1;
+        let pointer = x11::Input::open(time(), Some(&desktop.display), &Own::default())?.settings().1;
         Ok((pointer.double_click_millis, pointer.drag_distance_px))
     };
     assert_eq!(settings(&desktop)?, (None, None), "no settings manager");

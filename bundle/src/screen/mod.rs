@@ -20,6 +20,8 @@ pub const MAX_EDGE_PX: u32 = 16_384;
 pub const MAX_PIXELS: u64 = 21_000_000;
 /// Bytes before the operations.
 pub const HEADER_BYTES: usize = 40;
+/// The colour of a mask: B, G, R of every pixel that a picture does not show.
+pub const MASK_BGR: [u8; 3] = [0x7f; 3];
 /// One tile of packed BGR.
 pub const OP_TILE_BGR: u8 = 0x01;
 

@@ -434,7 +434,7 @@ impl Stopped {
 fn recorded_tracks(geometry: &GeometryMessage, plan: &Plan) -> Result<Vec<Track>, RecordError> {
     let mut recorded: Vec<Track> =
         geometry.displays.iter().filter(|d| d.is_recorded).map(|d| Track::Screen(d.number)).collect();
-    if let (true, DisplayChoice::One(chosen)) = (recorded.is_empty(), &plan.displays) {
+    if let Some(chosen) = plan.displays.unknown_in(geometry) {
         let there: Vec<_> = geometry.displays.iter().map(|d| format!("{} ({})", d.number, d.name)).collect();
         let there = there.join(", ");
         let why = format!("there is no display {chosen:?}; there are: {there}");

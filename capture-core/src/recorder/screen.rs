@@ -8,11 +8,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use praxis_bundle::Track;
-use praxis_bundle::messages::{GapReason, GeometryMessage, Rect};
+use praxis_bundle::messages::{GapReason, GeometryMessage, Mask, MaskReason, Rect};
 use praxis_bundle::screen::{Encoder, Times};
 
 use super::Context;
-use crate::sources::clip;
 use crate::sources::{ScreenSource, SourceError, Stop, Wake};
 
 /// Longest wait without looking at the stop switch.
@@ -30,17 +29,28 @@ const MAX_FAILURES: u32 = 3;
 pub enum DisplayChoice {
     /// Every one.
     All,
-    /// The one with this number or name.
-    One(String),
+    /// Those with these numbers or names.
+    Named(Vec<String>),
 }
 
 impl DisplayChoice {
     fn includes(&self, number: u8, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::One(chosen) => chosen == name || chosen.parse() == Ok(number),
+            Self::Named(chosen) => chosen.iter().any(|chosen| names(chosen, number, name)),
         }
     }
+
+    /// The first name or number that no display has.
+    pub(super) fn unknown_in(&self, geometry: &GeometryMessage) -> Option<&str> {
+        let Self::Named(chosen) = self else { return None };
+        let is_there = |chosen: &&String| geometry.displays.iter().any(|d| names(chosen, d.number, &d.name));
+        chosen.iter().find(|chosen| !is_there(chosen)).map(String::as_str)
+    }
+}
+
+fn names(chosen: &str, number: u8, name: &str) -> bool {
+    chosen == name || chosen.parse() == Ok(number)
 }
 
 /// The displays as they are now, with what is recorded marked.
@@ -66,6 +76,8 @@ struct Lane {
     needs_key: bool,
     bytes_since_key: usize,
     last_key_nanos: u64,
+    /// What its last picture does not show, as the geometry track says.
+    masks: Vec<Mask>,
 }
 
 /// Feeds the screen and geometry tracks.
@@ -188,36 +200,66 @@ impl ScreenFeed {
         let damage = self.source.take_damage()?;
         self.last_capture = clock.now_nanos();
         let first_damage = self.first_damage.take();
-        for lane in &mut self.lanes {
-            let area = if is_full || lane.needs_key { Some(lane.rect) } else { bounding(&damage, lane.rect) };
-            let Some(mut area) = area else { continue };
-            let mut start = clock.now_nanos();
-            self.source.grab(area)?;
-            if area != lane.rect && self.source.is_damaged()? {
-                // Something was painted in between, perhaps partly outside the area: only the whole display is one
-                // moment.
-                area = lane.rect;
-                start = clock.now_nanos();
-                self.source.grab(area)?;
-            }
-            let end = clock.now_nanos();
-            let pixels = self.source.pixels();
-            let (x, y) = ((area.x_px - lane.rect.x_px) as u32, (area.y_px - lane.rect.y_px) as u32);
-            let num_changed = lane.encoder.update(x, y, area.width_px, area.height_px, pixels);
-            if is_full
-                && num_changed > 0
-                && !lane.needs_key
-                && damage.is_empty()
-                && !self.source.is_damaged()?
-            {
-                self.missed_damage.fetch_add(1, Ordering::Relaxed);
-            }
-            let times =
-                Times { first_damage: first_damage.unwrap_or(start), capture_start: start, capture_end: end };
-            lane.send(&self.context, times);
+        for at in 0..self.lanes.len() {
+            self.capture_lane(at, is_full, &damage, first_damage)?;
         }
         self.alive();
         Ok(())
+    }
+
+    fn capture_lane(
+        &mut self,
+        at: usize,
+        is_full: bool,
+        damage: &[Rect],
+        first_damage: Option<u64>,
+    ) -> Result<(), SourceError> {
+        let clock = self.context.clock.clone();
+        let lane = &mut self.lanes[at];
+        let area = if is_full || lane.needs_key { Some(lane.rect) } else { bounding(damage, lane.rect) };
+        let Some(mut area) = area else { return Ok(()) };
+        let mut start = clock.now_nanos();
+        self.source.grab(area)?;
+        let mut masks = masks_on(&*self.source, lane.rect);
+        if area != lane.rect && (masks != lane.masks || self.source.is_damaged()?) {
+            // Something was painted in between, perhaps partly outside the area, or other places are covered than in
+            // the picture before: only the whole display is one moment.
+            area = lane.rect;
+            start = clock.now_nanos();
+            self.source.grab(area)?;
+            masks = masks_on(&*self.source, lane.rect);
+        }
+        let end = clock.now_nanos();
+        let are_masks_new = masks != lane.masks;
+        lane.masks = masks;
+        let pixels = self.source.pixels();
+        let (x, y) = ((area.x_px - lane.rect.x_px) as u32, (area.y_px - lane.rect.y_px) as u32);
+        let num_changed = lane.encoder.update(x, y, area.width_px, area.height_px, pixels);
+        let is_unannounced = is_full && num_changed > 0 && !lane.needs_key && damage.is_empty();
+        if is_unannounced && !are_masks_new && !self.source.is_damaged()? {
+            self.missed_damage.fetch_add(1, Ordering::Relaxed);
+        }
+        if are_masks_new {
+            // After the picture before and before this one, so it holds for this one.
+            self.declare_masks(start);
+        }
+        let times =
+            Times { first_damage: first_damage.unwrap_or(start), capture_start: start, capture_end: end };
+        self.lanes[at].send(&self.context, times);
+        Ok(())
+    }
+
+    /// Says on the geometry track what the pictures do not show from now on.
+    fn declare_masks(&self, nanos: u64) {
+        if let Ok(mut geometry) = self.geometry.write() {
+            geometry.masks = self.masks();
+            self.context.queues.send_json(Track::Geometry, nanos, &*geometry);
+        }
+    }
+
+    /// What the last pictures of all displays do not show.
+    fn masks(&self) -> Vec<Mask> {
+        self.lanes.iter().flat_map(|lane| lane.masks.iter().copied()).collect()
     }
 
     fn alive(&self) {
@@ -230,7 +272,8 @@ impl ScreenFeed {
 
     /// Makes the lanes fit the displays, and says so on the geometry and markers tracks.
     fn follow_geometry(&mut self) -> Result<(), SourceError> {
-        let geometry = geometry_of(&mut *self.source, &self.choice)?;
+        let mut geometry = geometry_of(&mut *self.source, &self.choice)?;
+        geometry.masks = self.masks();
         let now = self.context.clock.now_nanos();
         let known = self.geometry.read().map(|known| known.clone()).ok();
         let is_first = self.lanes.is_empty();
@@ -267,8 +310,15 @@ impl ScreenFeed {
                     continue;
                 }
             };
-            let lane =
-                Lane { number, rect, encoder, needs_key: true, bytes_since_key: 0, last_key_nanos: now };
+            let lane = Lane {
+                number,
+                rect,
+                encoder,
+                needs_key: true,
+                bytes_since_key: 0,
+                last_key_nanos: now,
+                masks: Vec::new(),
+            };
             match position {
                 Some(at) => self.lanes[at] = lane,
                 None => {
@@ -280,6 +330,7 @@ impl ScreenFeed {
                 }
             }
         }
+        geometry.masks = self.masks();
         self.context.queues.send_json(Track::Geometry, now, &geometry);
         if let Ok(mut shared) = self.geometry.write() {
             *shared = geometry;
@@ -315,11 +366,11 @@ impl Lane {
 
 /// The smallest rectangle inside `display` around all damage.
 fn bounding(damage: &[Rect], display: Rect) -> Option<Rect> {
-    let inside = damage.iter().map(|rect| clip(*rect, display)).filter(|r| r.width_px > 0 && r.height_px > 0);
-    inside.reduce(|a, b| {
-        let (x_px, y_px) = (a.x_px.min(b.x_px), a.y_px.min(b.y_px));
-        let right = (a.x_px + a.width_px as i32).max(b.x_px + b.width_px as i32);
-        let bottom = (a.y_px + a.height_px as i32).max(b.y_px + b.height_px as i32);
-        Rect { x_px, y_px, width_px: (right - x_px) as u32, height_px: (bottom - y_px) as u32 }
-    })
+    damage.iter().map(|rect| rect.clip(display)).filter(|rect| !rect.is_empty()).reduce(|a, b| a.around(b))
+}
+
+/// What the last grab does not show of a display.
+fn masks_on(source: &dyn ScreenSource, display: Rect) -> Vec<Mask> {
+    let inside = source.masks().iter().map(|rect| rect.clip(display)).filter(|rect| !rect.is_empty());
+    inside.map(|rect| Mask { rect, reason: MaskReason::OwnWindow }).collect()
 }

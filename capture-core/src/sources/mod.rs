@@ -6,8 +6,11 @@
 
 pub mod audio;
 pub mod native;
+mod own;
 pub mod synthetic;
 pub mod x11;
+
+pub use own::{Hotkey, HotkeyError, Own};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,6 +105,11 @@ pub trait ScreenSource: Send {
     /// The pixels of the last [`Self::grab`].
     fn pixels(&self) -> &[u8];
 
+    /// The rectangles of the whole root that belonged to the recorder at the moment of the last [`Self::grab`], and
+    /// shortly before it: what of them is in its pixels is covered with [`praxis_bundle::screen::MASK_BGR`], and
+    /// nothing else is. In root pixels; may reach beyond the root. Where they change, damage is announced.
+    fn masks(&self) -> &[Rect];
+
     /// Asks for proof of life: returns after the display server answered.
     ///
     /// # Errors
@@ -192,18 +200,4 @@ pub trait WindowSource: Send {
     /// # Errors
     /// `Lost` if the source is gone.
     fn run(&mut self, sink: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError>;
-}
-
-/// The part of `rect` inside `whole`.
-pub(crate) fn clip(rect: Rect, whole: Rect) -> Rect {
-    let left = rect.x_px.max(whole.x_px);
-    let top = rect.y_px.max(whole.y_px);
-    let right = (rect.x_px + rect.width_px as i32).min(whole.x_px + whole.width_px as i32);
-    let bottom = (rect.y_px + rect.height_px as i32).min(whole.y_px + whole.height_px as i32);
-    Rect {
-        x_px: left,
-        y_px: top,
-        width_px: (right - left).max(0) as u32,
-        height_px: (bottom - top).max(0) as u32,
-    }
 }

@@ -1,6 +1,6 @@
 //! Chooses the native backend of this platform. The only file with `cfg` on the platform.
 
-use super::{InputSource, ScreenSource, SourceError, WindowSource, x11};
+use super::{InputSource, Own, ScreenSource, SourceError, WindowSource, x11};
 use crate::clock::SharedTime;
 
 /// The sources of the desktop this program runs on.
@@ -13,15 +13,15 @@ pub struct Desktop {
     pub windows: Box<dyn WindowSource>,
 }
 
-/// Opens the desktop that the environment names.
+/// Opens the desktop that the environment names; what is the recorder's own is kept out of what its sources deliver.
 ///
 /// # Errors
 /// `Unavailable` with what to do: no display, Wayland, a missing extension.
-pub fn open_desktop(time: &SharedTime) -> Result<Desktop, SourceError> {
+pub fn open_desktop(time: &SharedTime, own: &Own) -> Result<Desktop, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
     Ok(Desktop {
-        screen: Box::new(x11::Screen::open(None)?),
-        input: Box::new(x11::Input::open(time.clone(), None)?),
+        screen: Box::new(x11::Screen::open(time.clone(), None, own)?),
+        input: Box::new(x11::Input::open(time.clone(), None, own)?),
         windows: Box::new(x11::Windows::open(time.clone(), None)?),
     })
 }
@@ -30,9 +30,9 @@ pub fn open_desktop(time: &SharedTime) -> Result<Desktop, SourceError> {
 ///
 /// # Errors
 /// As [`open_desktop`].
-pub fn open_screen() -> Result<Box<dyn ScreenSource>, SourceError> {
+pub fn open_screen(time: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
-    Ok(Box::new(x11::Screen::open(None)?))
+    Ok(Box::new(x11::Screen::open(time.clone(), None, &Own::default())?))
 }
 
 /// Produces a key press without meaning and a pointer move, to prove that the input source sees them. Returns the key's code.

@@ -22,7 +22,7 @@ use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, Plan, RecordError, Voice};
 use crate::sources::audio::Microphone;
-use crate::sources::{SourceError, native};
+use crate::sources::{HotkeyError, Own, SourceError, native};
 use crate::upload::{Courier, Enrolment, Tuning, UploadError, approve, enrolment};
 
 /// An hour of typical work, for which there should be room; and what it takes until a session says more: 5 MB per minute.
@@ -178,14 +178,14 @@ impl Studio {
     /// Why it cannot begin; nothing is left behind.
     pub fn record(&self, title: &str) -> Result<(), StudioError> {
         self.take.start(self.time.clone(), || {
-            // The microphone may not open twice.
-            self.preview.close();
             let settings = self.settings();
-            let desktop = native::open_desktop(&self.time)?;
+            let desktop = native::open_desktop(&self.time, &own(&settings)?)?;
+            let displays = displays(&self.preview, &settings)?;
+            self.preview.close();
             let title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
             Ok(Plan {
                 folder: self.folders.sessions.clone(),
-                displays: DisplayChoice::All,
+                displays,
                 max_fps: settings.max_fps.into(),
                 title,
                 project: self.enrolment().map(|enrolment| (enrolment.project, enrolment.expert)),
@@ -401,6 +401,26 @@ impl Studio {
             self.courier.wake();
         }
         Ok(())
+    }
+}
+
+/// What is the program's own and not recorded: its windows and its hotkeys.
+fn own(settings: &Settings) -> Result<Own, StudioError> {
+    let hotkeys = settings.hotkeys.all().into_iter().filter(|key| !key.is_empty());
+    let hotkeys: Result<_, _> = hotkeys.map(str::parse).collect();
+    let hotkeys = hotkeys.map_err(|error: HotkeyError| StudioError::Setting(error.to_string()))?;
+    Ok(Own { hides_windows: true, hotkeys })
+}
+
+/// All displays, or those that are not left out.
+fn displays(preview: &Preview, settings: &Settings) -> Result<DisplayChoice, StudioError> {
+    let mut names: Vec<String> = preview.displays()?.into_iter().map(|display| display.name).collect();
+    let num_displays = names.len();
+    names.retain(|name| !settings.left_out.contains(name));
+    match names.len() {
+        0 => Err(StudioError::NotNow("every display is left out: choose one".into())),
+        chosen if chosen == num_displays => Ok(DisplayChoice::All),
+        _ => Ok(DisplayChoice::Named(names)),
     }
 }
 

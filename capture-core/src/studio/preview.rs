@@ -110,7 +110,7 @@ impl Preview {
         let mut open = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut screen = match open.take() {
             Some(screen) => screen,
-            None => native::open_screen()?,
+            None => native::open_screen(&self.time)?,
         };
         let found = look(&mut *screen);
         if !matches!(found, Err(SourceError::Lost(_))) {

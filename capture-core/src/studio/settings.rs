@@ -6,6 +6,7 @@ use praxis_bundle::file::with_suffix;
 use serde::{Deserialize, Serialize};
 
 use super::StudioError;
+use crate::sources::Hotkey;
 
 const FILE: &str = "settings.json";
 
@@ -132,7 +133,9 @@ impl Settings {
     fn check(&self) -> Result<(), StudioError> {
         let wrong = |why: &str| Err(StudioError::Setting(why.into()));
         let keys = self.hotkeys.all();
-        let is_twice = |n: usize| keys[..n].iter().any(|key| key.eq_ignore_ascii_case(keys[n]));
+        let is_unknown = |key: &&str| !key.is_empty() && key.parse::<Hotkey>().is_err();
+        let is_twice =
+            |n: usize| keys[..n].iter().any(|key| !key.is_empty() && key.eq_ignore_ascii_case(keys[n]));
         match () {
             () if !(1..=60).contains(&self.max_fps) => wrong("pictures per second: choose 1 to 60"),
             () if !(8_000..=96_000).contains(&self.narration_rate_hz) => {
@@ -140,6 +143,9 @@ impl Settings {
             }
             () if self.countdown_seconds > 10 => wrong("count-down: choose 0 to 10 seconds"),
             () if self.keep_free_mib > 1 << 20 => wrong("room to keep free: choose at most 1 TiB"),
+            () if keys.iter().any(is_unknown) => {
+                wrong("a hotkey is no key combination: choose one as Ctrl+Alt+R")
+            }
             () if (1..keys.len()).any(is_twice) => wrong("two hotkeys are the same: choose another one"),
             () => Ok(()),
         }

@@ -16,7 +16,7 @@ use praxis_capture_core::library;
 use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
 use praxis_capture_core::session::State;
 use praxis_capture_core::sources::audio::{Microphone, Wav};
-use praxis_capture_core::sources::{SourceError, native};
+use praxis_capture_core::sources::{Own, SourceError, native};
 use praxis_capture_core::upload::enrolment;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
@@ -34,13 +34,13 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let signals = Signals::register()?;
     let recovery = spawn_recovery(folder.clone());
     let time: SharedTime = Arc::new(SystemTime);
-    let desktop = native::open_desktop(&time)?;
+    let desktop = native::open_desktop(&time, &Own::default())?;
     let voice = open_voice(&arguments, &time)?;
     let plan = Plan {
         folder,
-        displays: match arguments.display.as_str() {
-            "all" => DisplayChoice::All,
-            one => DisplayChoice::One(one.into()),
+        displays: match arguments.display.iter().any(|name| name == "all") {
+            true => DisplayChoice::All,
+            false => DisplayChoice::Named(arguments.display.clone()),
         },
         max_fps: arguments.fps.into(),
         title: arguments.title.clone(),

@@ -1,5 +1,6 @@
-//! Benches: `bench upload`. Prints figures and ratios of paired runs; asserts nothing about time.
+//! Benches: `bench upload`, `bench grabs`. Prints figures and ratios of paired runs; asserts nothing about time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,8 +11,13 @@ use axum::routing::patch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
+use praxis_bundle::messages::Rect;
+use praxis_capture_core::clock::SystemTime;
+use praxis_capture_core::sources::{Own, ScreenSource as _, x11};
 use praxis_tests::collector::{Collector, Expert, Http};
-use praxis_tests::desktop::{boot_nanos, let_pass};
+use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
+use praxis_tests::own_window::OwnWindow;
+use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -22,8 +28,42 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["upload"] => upload(),
-        _ => bail!("usage: bench upload"),
+        ["grabs"] => grabs(),
+        _ => bail!("usage: bench upload | grabs"),
     }
+}
+
+/// Pictures of 1920×1080 and of a part of it, with nothing to cover, with covering asked for and no window, and with a
+/// window of 600×400: wall time and our own processor time of each.
+fn grabs() -> Result<()> {
+    const COUNT: u32 = 500;
+    let desktop = VirtualDesktop::start(1920, 1080)?;
+    let hides = Own { hides_windows: true, ..Own::default() };
+    let place = |x_px, y_px, width_px, height_px| Rect { x_px, y_px, width_px, height_px };
+    let cpu_nanos = || {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    };
+    let measure = |what: &str, own: &Own| -> Result<()> {
+        let mut screen = x11::Screen::open(Arc::new(SystemTime), Some(&desktop.display), own)?;
+        for (part, rect) in [("whole", place(0, 0, 1920, 1080)), ("part", place(700, 500, 200, 100))] {
+            screen.grab(rect)?;
+            let (wall, cpu) = (boot_nanos(), cpu_nanos());
+            (0..COUNT).try_for_each(|_| screen.grab(rect))?;
+            let micros = |nanos: u64| nanos as f64 / 1e3 / f64::from(COUNT);
+            let (wall, cpu) = (micros(boot_nanos() - wall), micros(cpu_nanos() - cpu));
+            println!("{what}, {part}: {wall:.1} µs a picture, {cpu:.1} µs of it ours");
+        }
+        Ok(())
+    };
+    for _ in 0..3 {
+        measure("nothing hidden", &Own::default())?;
+        measure("no window", &hides)?;
+        let window = OwnWindow::open(&desktop.display, place(500, 400, 600, 400), [1, 2, 3], false)?;
+        measure("a window of 600×400", &hides)?;
+        drop(window);
+    }
+    Ok(())
 }
 
 /// The collector against a bare server that does the same with each request: SHA-256, write, one fdatasync.

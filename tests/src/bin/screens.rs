@@ -62,7 +62,12 @@ impl Set<'_> {
         self.activate_terminal(desktop)?;
         std::thread::scope(|scope| {
             let speech = scope.spawn(|| desktop.speak(SPOKEN));
-            desktop.xdotool(&["type", "--delay", "40", "seq 1 20 | awk '{ s += $1 } END { print s / NR }'\n"])?;
+            desktop.xdotool(&[
+                "type",
+                "--delay",
+                "40",
+                "seq 1 20 | awk '{ s += $1 } END { print s / NR }'\n",
+            ])?;
             self.desktop(desktop, "recording")?;
             speech.join().map_err(|_| anyhow::anyhow!("speaking failed"))?
         })?;

@@ -37,6 +37,8 @@ struct Canvas {
     /// The root window, BGRX.
     pixels: Vec<u8>,
     damage: Vec<Rect>,
+    /// Where the recorder's own windows are.
+    own: Vec<Rect>,
     is_geometry_changed: bool,
     is_lost: bool,
 }
@@ -78,8 +80,14 @@ impl Stage {
     pub fn new(time: SharedTime, displays: &[(u32, u32)]) -> Self {
         let geometry = side_by_side(displays);
         let pixels = vec![0; (geometry.root_width_px * geometry.root_height_px * 4) as usize];
-        let canvas =
-            Canvas { geometry, pixels, damage: Vec::new(), is_geometry_changed: false, is_lost: false };
+        let canvas = Canvas {
+            geometry,
+            pixels,
+            damage: Vec::new(),
+            own: Vec::new(),
+            is_geometry_changed: false,
+            is_lost: false,
+        };
         Self {
             time,
             canvas: Arc::new((Mutex::new(canvas), Condvar::new())),
@@ -124,6 +132,14 @@ impl Stage {
             }
         }
         canvas.damage.push(rect);
+        self.canvas.1.notify_all();
+    }
+
+    /// These places belong to the recorder from now on, and no others.
+    pub fn own(&self, rects: &[Rect]) {
+        let mut canvas = self.canvas();
+        let before = std::mem::replace(&mut canvas.own, rects.to_vec());
+        canvas.damage.extend(before.iter().chain(rects));
         self.canvas.1.notify_all();
     }
 
@@ -185,5 +201,5 @@ fn side_by_side(sizes: &[(u32, u32)]) -> GeometryMessage {
         left += width_px;
         height = height_px.max(height);
     }
-    GeometryMessage { root_width_px: left, root_height_px: height, displays }
+    GeometryMessage { root_width_px: left, root_height_px: height, displays, masks: Vec::new() }
 }

@@ -7,17 +7,19 @@ use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::{GeometryMessage, Rect};
 
 use super::Canvas;
+use crate::sources::own::{cover, outermost};
 use crate::sources::{ScreenSource, SourceError, Wake};
 
 /// Records the stage's displays.
 pub struct Screen {
     canvas: Arc<(Mutex<Canvas>, Condvar)>,
     grabbed: Vec<u8>,
+    masks: Vec<Rect>,
 }
 
 impl Screen {
     pub(super) fn new(canvas: Arc<(Mutex<Canvas>, Condvar)>) -> Self {
-        Self { canvas, grabbed: Vec::new() }
+        Self { canvas, grabbed: Vec::new(), masks: Vec::new() }
     }
 
     fn canvas(&self) -> Result<MutexGuard<'_, Canvas>, SourceError> {
@@ -75,13 +77,20 @@ impl ScreenSource for Screen {
             let start = ((y * width + rect.x_px as u32) * 4) as usize;
             grabbed.extend_from_slice(&canvas.pixels[start..start + (rect.width_px * 4) as usize]);
         }
+        let masks = outermost(canvas.own.clone());
         drop(canvas);
+        self.masks = masks;
+        cover(&mut grabbed, rect, &self.masks);
         self.grabbed = grabbed;
         Ok(())
     }
 
     fn pixels(&self) -> &[u8] {
         &self.grabbed
+    }
+
+    fn masks(&self) -> &[Rect] {
+        &self.masks
     }
 
     fn ping(&mut self) -> Result<(), SourceError> {

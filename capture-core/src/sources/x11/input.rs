@@ -2,7 +2,8 @@
 //!
 //! One connection carries the events. A second one, on a thread of its own, reads server time and the server's idle
 //! time each second and ends the recording. The keymap has a third ([`super::keymap`]); requests that change it are
-//! recorded too, since only their place among the events says which keys they concern.
+//! recorded too, since only their place among the events says which keys they concern. A fourth follows the recorder's
+//! own windows, if input into them is to be left out ([`super::own_input`]).
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -25,11 +26,12 @@ use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
 use super::keymap::{Keymap, keymap_requests, modifiers};
+use super::own_input::{LeftOut, Watcher};
 use super::server_time::ServerTime;
 use super::settings::pointer_settings;
 use super::{X11Error, connect, next_event};
 use crate::clock::SharedTime;
-use crate::sources::{InputEvent, InputSource, SourceError, Stop};
+use crate::sources::{InputEvent, InputSource, Own, SourceError, Stop};
 
 /// Categories of RECORD replies.
 const FROM_SERVER: u8 = 0;
@@ -48,8 +50,8 @@ const LATE_NANOS: u64 = 1_500_000_000;
 pub struct Input {
     time: SharedTime,
     display: Option<String>,
-    /// Boot clock when it was opened: input from before is none of ours.
-    opened_nanos: u64,
+    /// Boot clock when it was opened or last run: input from before is none of ours.
+    begun_nanos: u64,
     data: RustConnection,
     control: RustConnection,
     context: record::Context,
@@ -61,14 +63,18 @@ pub struct Input {
     keyboard: Keyboard,
     pointer: PointerSettings,
     held: HashSet<u8>,
+    own: Own,
+    /// Follows the own windows, if input into them is to be left out.
+    watcher: Option<Watcher>,
 }
 
 impl Input {
     /// Opens a display, by default the one that DISPLAY names.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be reached or lacks RECORD or XKB.
-    pub fn open(time: SharedTime, display: Option<&str>) -> Result<Self, SourceError> {
+    /// `Unavailable` if it cannot be reached, lacks RECORD or XKB, or does not tell which windows are our own though
+    /// input into them is to be left out.
+    pub fn open(time: SharedTime, display: Option<&str>, own: &Own) -> Result<Self, SourceError> {
         let (data, screen) = connect(display)?;
         let (control, _) = connect(display)?;
         if control.extension_information(record::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_none() {
@@ -84,8 +90,12 @@ impl Input {
         let probe = probe_window(&control, root)?;
         let has_idle_time =
             control.extension_information(screensaver::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_some();
+        let watcher = match own.hides_windows {
+            true => Some(Watcher::open(time.clone(), display)?),
+            false => None,
+        };
         let input = Self {
-            opened_nanos: time.boot_nanos(),
+            begun_nanos: time.boot_nanos(),
             time,
             display: display.map(str::to_owned),
             held: held_keys(&control)?,
@@ -98,6 +108,8 @@ impl Input {
             server_time: Mutex::default(),
             keyboard,
             pointer,
+            own: own.clone(),
+            watcher,
         };
         input.pair_clocks()?;
         Ok(input)
@@ -133,7 +145,7 @@ impl Input {
         }
         let idle_millis = self.control.screensaver_query_info(self.root)?.reply()?.ms_since_user_input;
         let last_input = self.time.boot_nanos().saturating_sub(u64::from(idle_millis) * 1_000_000);
-        Ok(last_input <= newest_nanos.max(self.opened_nanos) + LATE_NANOS)
+        Ok(last_input <= newest_nanos.max(self.begun_nanos) + LATE_NANOS)
     }
 
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
@@ -175,6 +187,7 @@ impl Input {
         keymap: &mut Keymap,
         started: &Sender<()>,
     ) -> Result<(), X11Error> {
+        let mut left_out = LeftOut::new(&self.own, self.watcher.as_ref());
         for reply in self.data.record_enable_context(self.context)? {
             let reply = reply?;
             match reply.category {
@@ -192,7 +205,11 @@ impl Input {
                 let mapped = self.server_time.lock().map_or(0, |mut time| time.boot_nanos(event.time));
                 let nanos = mapped.min(self.time.boot_nanos()).max(newest.load(Ordering::SeqCst));
                 newest.store(nanos, Ordering::SeqCst);
-                if let Some(event) = understand(&event, nanos, held, keymap) {
+                let was_held = hold(&event, held);
+                if left_out.has(&event, nanos, was_held, keymap)? {
+                    continue;
+                }
+                if let Some(event) = understand(&event, nanos, was_held, keymap) {
                     sink(event);
                 }
             }
@@ -231,13 +248,17 @@ fn held_keys(control: &RustConnection) -> Result<HashSet<u8>, X11Error> {
     Ok((0..=255u8).filter(|key| keys[usize::from(key / 8)] >> (key % 8) & 1 == 1).collect())
 }
 
+/// Keeps the set of held keys; says whether the event's key was held before it.
+fn hold(event: &KeyPressEvent, held: &mut HashSet<u8>) -> bool {
+    match event.response_type & 0x7f {
+        KEY_PRESS_EVENT => !held.insert(event.detail),
+        KEY_RELEASE_EVENT => held.remove(&event.detail),
+        _ => false,
+    }
+}
+
 /// An X event as ours. Key, button and motion events share one layout.
-fn understand(
-    event: &KeyPressEvent,
-    nanos: u64,
-    held: &mut HashSet<u8>,
-    keymap: &mut Keymap,
-) -> Option<InputEvent> {
+fn understand(event: &KeyPressEvent, nanos: u64, was_held: bool, keymap: &mut Keymap) -> Option<InputEvent> {
     let state = u16::from(event.state);
     let pointer = |kind, button, dx, dy| {
         let message = PointerMessage {
@@ -256,7 +277,6 @@ fn understand(
     match (event.response_type & 0x7f, event.detail) {
         (kind @ (KEY_PRESS_EVENT | KEY_RELEASE_EVENT), keycode) => {
             let is_press = kind == KEY_PRESS_EVENT;
-            let was_held = if is_press { !held.insert(keycode) } else { held.remove(&keycode) };
             let meaning = keymap.meaning(keycode, state, is_press);
             let message = KeyMessage {
                 kind: if is_press { KeyKind::Press } else { KeyKind::Release },
@@ -289,6 +309,12 @@ impl InputSource for Input {
         if !self.has_idle_time {
             cannot.push("proof that no input was missed: the server does not tell its idle time".into());
         }
+        if self.watcher.is_some() {
+            cannot.push("clicks on and keys into Praxis's own windows: they are left out".into());
+        }
+        if !self.own.hotkeys.is_empty() {
+            cannot.push("Praxis's own hotkeys: they are left out".into());
+        }
         Backend { tracks: vec!["pointer".into(), "keys".into()], name: "x11".into(), cannot }
     }
 
@@ -297,6 +323,7 @@ impl InputSource for Input {
     }
 
     fn run(&mut self, sink: &(dyn Fn(InputEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
+        self.begun_nanos = self.time.boot_nanos();
         // The keymap is bound to the thread that uses it.
         let mut keymap = Keymap::open(self.display.as_deref())?;
         let mut held = std::mem::take(&mut self.held);
@@ -305,6 +332,16 @@ impl InputSource for Input {
         let (this, over, newest) = (&*self, &is_over, &newest);
         let (recorded, controlled) = std::thread::scope(|scope| {
             let control = scope.spawn(move || this.control(sink, stop, over, newest, started));
+            if let Some(watcher) = &this.watcher {
+                scope.spawn(move || {
+                    while !over.load(Ordering::SeqCst) {
+                        // If the server is gone, the recording ends, too, and says so.
+                        if watcher.follow(STOP_LOOK).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
             let recorded = this.record(sink, stop, newest, &mut held, &mut keymap, &to_control);
             drop(to_control);
             over.store(true, Ordering::SeqCst);

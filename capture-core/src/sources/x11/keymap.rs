@@ -142,6 +142,16 @@ impl Keymap {
         Meaning { keysym: name, text }
     }
 
+    /// Whether a key gives that symbol without modifiers, in any layout: so programs find the key of a hotkey.
+    pub(super) fn gives(&mut self, keycode: u8, keysym: &str) -> bool {
+        self.follow_changes();
+        let keymap = self.state.get_keymap();
+        let key = xkb::Keycode::new(keycode.into());
+        let mut symbols = (0..keymap.num_layouts_for_key(key))
+            .flat_map(|layout| keymap.key_get_syms_by_level(key, layout, 0).iter());
+        symbols.any(|symbol| xkb::keysym_get_name(*symbol) == keysym)
+    }
+
     /// Follows requests of other programs, as recorded, to the X server: core requests that put symbols on keys, and
     /// requests that load another keymap.
     pub(super) fn follow_requests(&mut self, mut requests: &[u8]) {

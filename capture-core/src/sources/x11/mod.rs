@@ -5,6 +5,8 @@
 
 mod input;
 mod keymap;
+mod own;
+mod own_input;
 mod screen;
 mod server_time;
 mod settings;

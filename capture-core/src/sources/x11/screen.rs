@@ -1,10 +1,13 @@
 //! Pictures of an X display: XDamage says what changed, MIT-SHM brings it, RandR says where the displays are.
+//!
+//! The recorder's own windows are covered in every picture, if that is asked for, by where they were when the server took
+//! it ([`super::own`]). What happens beneath a cover is no damage.
 
 use std::time::Duration;
 
 use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::{Display, GeometryMessage, Rect};
-use x11rb::connection::{Connection, RequestConnection};
+use x11rb::connection::{Connection, RequestConnection, SequenceNumber};
 use x11rb::protocol::damage::{ConnectionExt as _, Damage, ReportLevel};
 use x11rb::protocol::randr::{ConnectionExt as _, NotifyMask};
 use x11rb::protocol::shm::ConnectionExt as _;
@@ -13,9 +16,12 @@ use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, ImageOr
 use x11rb::protocol::{Event, damage, randr, shm, xfixes};
 use x11rb::rust_connection::RustConnection;
 
+use super::own::OwnWindows;
 use super::shm::Segment;
 use super::{X11Error, connect, next_event, property};
-use crate::sources::{ScreenSource, SourceError, Wake, clip};
+use crate::clock::SharedTime;
+use crate::sources::own::{Own, cover};
+use crate::sources::{ScreenSource, SourceError, Wake};
 
 /// The pictures of the default screen of an X server.
 pub struct Screen {
@@ -34,14 +40,22 @@ pub struct Screen {
     is_geometry_changed: bool,
     /// Names of the displays; the position is the number.
     names: Vec<String>,
+    /// The own windows, if they are to be covered.
+    own: Option<OwnWindows>,
+    /// What was covered in the last picture.
+    masks: Vec<Rect>,
+    /// What was covered when damage was last taken.
+    told_masks: Vec<Rect>,
+    time: SharedTime,
 }
 
 impl Screen {
     /// Opens a display, by default the one that DISPLAY names.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be reached, has an unusual picture format, or lacks the DAMAGE extension.
-    pub fn open(display: Option<&str>) -> Result<Self, SourceError> {
+    /// `Unavailable` if it cannot be reached, has an unusual picture format, lacks the DAMAGE extension, or does not
+    /// tell which windows are our own though they are to be covered.
+    pub fn open(time: SharedTime, display: Option<&str>, own: &Own) -> Result<Self, SourceError> {
         let (connection, screen) = connect(display)?;
         let setup = connection.setup();
         let root = &setup.roots[screen];
@@ -63,10 +77,19 @@ impl Screen {
                 )));
             }
         }
-        Ok(Self::set_up(connection, window)?)
+        let own_windows = match own.hides_windows {
+            true => Some(OwnWindows::open(&connection, window)?),
+            false => None,
+        };
+        Ok(Self::set_up(time, connection, window, own_windows)?)
     }
 
-    fn set_up(connection: RustConnection, root: Window) -> Result<Self, X11Error> {
+    fn set_up(
+        time: SharedTime,
+        connection: RustConnection,
+        root: Window,
+        own: Option<OwnWindows>,
+    ) -> Result<Self, X11Error> {
         connection.xfixes_query_version(5, 0)?.reply()?;
         connection.damage_query_version(1, 1)?.reply()?;
         let has_randr = connection.extension_information(randr::X11_EXTENSION_NAME)?.is_some()
@@ -93,6 +116,10 @@ impl Screen {
             is_damaged: false,
             is_geometry_changed: false,
             names: Vec::new(),
+            own,
+            masks: Vec::new(),
+            told_masks: Vec::new(),
+            time,
         };
         let geometry = screen.query_geometry()?;
         screen.share_memory((geometry.root_width_px * geometry.root_height_px * 4) as usize)?;
@@ -121,7 +148,11 @@ impl Screen {
         match event {
             Event::DamageNotify(_) => self.is_damaged = true,
             Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => self.is_geometry_changed = true,
-            _ => {}
+            event => {
+                if let Some(own) = &mut self.own {
+                    own.note(event, self.time.boot_nanos());
+                }
+            }
         }
     }
 
@@ -129,6 +160,33 @@ impl Screen {
         while let Some(event) = self.connection.poll_for_event()? {
             self.note(&event);
         }
+        Ok(())
+    }
+
+    /// What is to be covered now.
+    fn masks_now(&mut self) -> Result<Vec<Rect>, X11Error> {
+        let now = self.time.boot_nanos();
+        let Some(own) = &mut self.own else { return Ok(Vec::new()) };
+        own.settle(&self.connection, now)?;
+        Ok(own.masks(now))
+    }
+
+    /// Covers what was ours when the server answered the request of that number with the picture of `rect`.
+    fn cover(&mut self, rect: Rect, bytes: usize, request: SequenceNumber) -> Result<(), X11Error> {
+        if self.own.is_none() {
+            return Ok(());
+        }
+        let mut later = Vec::new();
+        while let Some((event, after)) = self.connection.poll_for_event_with_sequence()? {
+            if after < request { self.note(&event) } else { later.push(event) }
+        }
+        self.masks = self.masks_now()?;
+        later.iter().for_each(|event| self.note(event));
+        let pixels = match (&mut self.shared, self.grabbed_bytes) {
+            (Some((_, segment)), Some(_)) => segment.write(bytes),
+            _ => &mut self.copied,
+        };
+        cover(pixels, rect, &self.masks);
         Ok(())
     }
 
@@ -151,7 +209,7 @@ impl Screen {
                 displays.push(Display {
                     number: self.number_of(&String::from_utf8_lossy(&name)),
                     name: String::from_utf8_lossy(&name).into_owned(),
-                    rect: clip(rect, whole),
+                    rect: rect.clip(whole),
                     width_mm: monitor.width_in_millimeters,
                     height_mm: monitor.height_in_millimeters,
                     scale,
@@ -177,7 +235,7 @@ impl Screen {
             });
         }
         displays.sort_by_key(|display| display.number);
-        Ok(GeometryMessage { root_width_px, root_height_px, displays })
+        Ok(GeometryMessage { root_width_px, root_height_px, displays, masks: Vec::new() })
     }
 
     fn number_of(&mut self, name: &str) -> u8 {
@@ -201,7 +259,13 @@ impl Screen {
 
 impl ScreenSource for Screen {
     fn backend(&self) -> Backend {
-        Backend { tracks: vec!["screen".into(), "geometry".into()], name: "x11".into(), cannot: Vec::new() }
+        let mut cannot = Vec::new();
+        if self.own.is_some() {
+            cannot.push(
+                "what is beneath Praxis's own windows: they are covered, and geometry says where".into(),
+            );
+        }
+        Backend { tracks: vec!["screen".into(), "geometry".into()], name: "x11".into(), cannot }
     }
 
     fn geometry(&mut self) -> Result<GeometryMessage, SourceError> {
@@ -216,6 +280,10 @@ impl ScreenSource for Screen {
 
     fn wait(&mut self, timeout: Duration) -> Result<Wake, SourceError> {
         self.note_received()?;
+        self.is_damaged |= self.masks_now()? != self.told_masks;
+        let now = self.time.boot_nanos();
+        let uncovered = self.own.as_ref().and_then(|own| own.next_uncovered_nanos(now));
+        let timeout = uncovered.map_or(timeout, |at| timeout.min(Duration::from_nanos(at - now)));
         if !self.is_damaged
             && !self.is_geometry_changed
             && let Some(event) = next_event(&self.connection, timeout)?
@@ -223,6 +291,7 @@ impl ScreenSource for Screen {
             self.note(&event);
             self.note_received()?;
         }
+        self.is_damaged |= self.masks_now()? != self.told_masks;
         Ok(if self.is_geometry_changed {
             Wake::GeometryChanged
         } else if self.is_damaged {
@@ -242,13 +311,21 @@ impl ScreenSource for Screen {
         self.note_received()?;
         self.is_damaged = false;
         let region = take(self)?;
+        // What changed the damage changed what is covered before.
+        self.note_received()?;
+        let masks = self.masks_now()?;
+        let is_beneath = |rect: &Rect| masks.iter().any(|mask| rect.clip(*mask) == *rect);
         let rects = region.rectangles.iter().map(|rect| Rect {
             x_px: rect.x.into(),
             y_px: rect.y.into(),
             width_px: rect.width.into(),
             height_px: rect.height.into(),
         });
-        Ok(rects.collect())
+        if masks == self.told_masks {
+            return Ok(rects.filter(|rect| !is_beneath(rect)).collect());
+        }
+        let told = std::mem::replace(&mut self.told_masks, masks.clone());
+        Ok(rects.chain(told).chain(masks).collect())
     }
 
     fn is_damaged(&mut self) -> Result<bool, SourceError> {
@@ -267,22 +344,25 @@ impl ScreenSource for Screen {
                 let format = ImageFormat::Z_PIXMAP.into();
                 let cookie =
                     self.connection.shm_get_image(self.root, x, y, width, height, !0, format, *id, 0)?;
-                Ok(cookie.reply()?)
+                let request = cookie.sequence_number();
+                cookie.reply()?;
+                Ok(request)
             };
-            grab()?;
+            let request = grab()?;
             self.grabbed_bytes = Some(bytes);
-            return Ok(());
+            return Ok(self.cover(rect, bytes, request)?);
         }
         let grab = || -> Result<_, X11Error> {
-            Ok(self
-                .connection
-                .get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, !0)?
-                .reply()?)
+            let format = ImageFormat::Z_PIXMAP;
+            let cookie = self.connection.get_image(format, self.root, x, y, width, height, !0)?;
+            let request = cookie.sequence_number();
+            Ok((cookie.reply()?.data, request))
         };
-        self.copied = grab()?.data;
+        let (data, request) = grab()?;
+        self.copied = data;
         self.copied.truncate(bytes);
         self.grabbed_bytes = None;
-        Ok(())
+        Ok(self.cover(rect, bytes, request)?)
     }
 
     fn pixels(&self) -> &[u8] {
@@ -290,6 +370,10 @@ impl ScreenSource for Screen {
             (Some((_, segment)), Some(bytes)) => segment.read(bytes),
             _ => &self.copied,
         }
+    }
+
+    fn masks(&self) -> &[Rect] {
+        &self.masks
     }
 
     fn ping(&mut self) -> Result<(), SourceError> {

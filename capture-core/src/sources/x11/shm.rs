@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// A mapped segment. The server writes into it only while it answers a request of ours.
+/// A mapped segment. The server writes into it only while it answers a request of ours, and we only in between.
 pub(super) struct Segment {
     memory: *mut u8,
     bytes: usize,
@@ -27,7 +27,8 @@ impl Segment {
         // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing; it has `bytes` bytes of a
         // file of that length that only we and the server hold.
         let memory = unsafe {
-            mmap(std::ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, &file, 0)?.cast::<u8>()
+            mmap(std::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &file, 0)?
+                .cast::<u8>()
         };
         Ok((Self { memory, bytes }, file))
     }
@@ -40,9 +41,17 @@ impl Segment {
     #[expect(unsafe_code, reason = "the kernel's mapping seen as a slice")]
     pub(super) fn read(&self, bytes: usize) -> &[u8] {
         assert!(bytes <= self.bytes, "read beyond the segment");
-        // SAFETY: the mapping is `self.bytes` long and lives as long as `self`; the server, the only writer, writes
+        // SAFETY: the mapping is `self.bytes` long and lives as long as `self`; the server, the only other writer, writes
         // only between a grab request and its reply, and the caller holds no slice then (`&mut self` in `grab`).
         unsafe { std::slice::from_raw_parts(self.memory, bytes) }
+    }
+
+    /// The same, to change it. Call only when no request that fills the segment is unanswered.
+    #[expect(unsafe_code, reason = "the kernel's mapping seen as a slice")]
+    pub(super) fn write(&mut self, bytes: usize) -> &mut [u8] {
+        assert!(bytes <= self.bytes, "write beyond the segment");
+        // SAFETY: as in `read`; and `&mut self` makes this the only slice of the mapping.
+        unsafe { std::slice::from_raw_parts_mut(self.memory, bytes) }
     }
 }
 
