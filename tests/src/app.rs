@@ -109,6 +109,32 @@ impl<'a> App<'a> {
         clicked.with_context(|| format!("{selector} cannot be clicked: {failed:?}"))
     }
 
+    /// Moves the pointer of the display over an element and presses its button, as a hand does.
+    ///
+    /// # Errors
+    /// If it does not appear.
+    pub fn click_by_hand(&self, selector: &str) -> Result<()> {
+        let quoted = serde_json::to_string(selector)?;
+        self.find(selector)?;
+        let place = self.script(&format!(
+            "const r = document.querySelector({quoted}).getBoundingClientRect();
+             return [r.x + r.width / 2, r.y + r.height / 2].map(Math.round);"
+        ))?;
+        let (x, y) = (place[0].to_string(), place[1].to_string());
+        let window = self.window()?;
+        self.desktop.xdotool(&["mousemove", "--window", &window, &x, &y, "click", "1"])?;
+        Ok(())
+    }
+
+    /// Its window on the display.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn window(&self) -> Result<String> {
+        let windows = self.desktop.xdotool(&["search", "--onlyvisible", "--class", "praxis-desktop"])?;
+        Ok(windows.lines().next().context("the application has no window")?.to_owned())
+    }
+
     /// Types into an element.
     ///
     /// # Errors
