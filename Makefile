@@ -5,7 +5,7 @@ HAS_DISPLAY := $(DISPLAY)$(WAYLAND_DISPLAY)
 # The demo needs no window system to be built against.
 DEMO := -p praxis-cli -p praxis-collector -p praxis-tests
 
-.PHONY: help setup run demo page build test ci bench torture package fmt clean
+.PHONY: help setup run demo page build test ci bench torture package screens fmt clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -58,6 +58,9 @@ torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of up
 package: page ## An installer for Debian and Ubuntu (.deb)
 	cargo build --release --locked -p praxis-desktop
 	scripts/package release
+
+screens: build ## Take the pictures of docs/screens anew, from the application on a virtual desktop
+	$(TARGET)/debug/screens docs/screens
 
 fmt: ## Format the code
 	cargo fmt --all

@@ -1,6 +1,7 @@
 //! The one window: the page, or a small bar on top of everything while a recording goes on.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use praxis_capture_core::studio::{Phase, Studio};
 use tauri::{
@@ -17,6 +18,8 @@ const HUD_WIDTH: u32 = 452;
 const HUD_HEIGHT: u32 = 54;
 /// The bar may take this much for a row below it.
 const HUD_HEIGHT_MOST: u32 = 220;
+/// Longest that a window manager takes to make the window small.
+const OBEYS_WITHIN: Duration = Duration::from_secs(1);
 /// Distance of the bar from the top of the display.
 const HUD_TOP_PX: i32 = 24;
 
@@ -28,7 +31,13 @@ pub(crate) struct Shape(Mutex<Shown>);
 struct Shown {
     phase: Option<Phase>,
     is_hud: bool,
-    page: Option<(PhysicalPosition<i32>, PhysicalSize<u32>)>,
+    page: Option<Page>,
+}
+
+struct Page {
+    position: PhysicalPosition<i32>,
+    size: PhysicalSize<u32>,
+    is_maximized: bool,
 }
 
 /// Makes the window.
@@ -84,7 +93,11 @@ pub(crate) fn set_hud_height(app: &AppHandle, height: u32) {
 }
 
 fn to_hud(window: &WebviewWindow, shown: &mut Shown) -> tauri::Result<()> {
-    shown.page = Some((window.outer_position()?, window.inner_size()?));
+    let is_maximized = window.is_maximized()?;
+    if is_maximized {
+        window.unmaximize()?;
+    }
+    shown.page = Some(Page { position: window.outer_position()?, size: window.inner_size()?, is_maximized });
     window.set_min_size(None::<LogicalSize<f64>>)?;
     window.set_decorations(false)?;
     window.set_always_on_top(true)?;
@@ -98,16 +111,35 @@ fn to_hud(window: &WebviewWindow, shown: &mut Shown) -> tauri::Result<()> {
             place.y + HUD_TOP_PX,
         ))?;
     }
+    hide_unless_small(window.clone());
     Ok(())
+}
+
+/// A window manager that keeps the window large (one that tiles) leaves the person little to work on, and the recording
+/// little to see: the window goes, and hotkeys and tray remain.
+fn hide_unless_small(window: WebviewWindow) {
+    tauri::async_runtime::spawn(async move {
+        tokio::time::sleep(OBEYS_WITHIN).await;
+        let is_hud = window.state::<Shape>().0.lock().unwrap_or_else(PoisonError::into_inner).is_hud;
+        let most = 2.0 * f64::from(HUD_HEIGHT_MOST) * window.scale_factor().unwrap_or(1.0);
+        let is_small = window.outer_size().is_ok_and(|size| f64::from(size.height) <= most);
+        if is_hud && !is_small {
+            tracing::warn!("the window manager keeps the window large: it is minimized while recording");
+            report(window.minimize());
+        }
+    });
 }
 
 fn to_page(window: &WebviewWindow, shown: &mut Shown) -> tauri::Result<()> {
     window.set_always_on_top(false)?;
     window.set_skip_taskbar(false)?;
     window.set_decorations(true)?;
-    if let Some((position, size)) = shown.page.take() {
-        window.set_size(size)?;
-        window.set_position(position)?;
+    if let Some(page) = shown.page.take() {
+        window.set_size(page.size)?;
+        window.set_position(page.position)?;
+        if page.is_maximized {
+            window.maximize()?;
+        }
     }
     window.set_min_size(Some(LogicalSize::new(PAGE_SIZE_LEAST.0, PAGE_SIZE_LEAST.1)))?;
     window.unminimize()?;

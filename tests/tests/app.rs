@@ -11,7 +11,8 @@ use praxis_bundle::file;
 use praxis_tests::app::App;
 use praxis_tests::collector::{Collector, Http};
 use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
-use praxis_tests::praxis::{events, info, ok, path};
+use praxis_tests::praxis::{events, info, ok, path, program};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn sessions(desktop: &VirtualDesktop) -> Result<Vec<PathBuf>> {
@@ -123,6 +124,37 @@ fn from_enrolment_to_verified_in_the_application() -> Result<()> {
     app.click("[data-session] .free")?;
     app.click("#free-confirm")?;
     wait_until("a freed copy", || Ok(sessions(&desktop)?.is_empty()))?;
+    Ok(())
+}
+
+#[test]
+fn make_run_opens_the_application_and_a_collector_that_know_each_other() -> Result<()> {
+    let desktop = VirtualDesktop::start(1366, 768)?;
+    let programs = program("praxis-desktop")?.parent().context("no folder")?.to_owned();
+    let folder = desktop.folder.path().join("run-twice");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/run");
+    let mut addresses = Vec::new();
+    for _ in 0..2 {
+        let mut run = desktop.command("dbus-run-session");
+        run.args(["--", "bash", path(&script), path(&programs), path(&folder)]);
+        let log = std::fs::File::create(desktop.folder.path().join("run.log"))?;
+        let mut run = run.stdout(log.try_clone()?).stderr(log).spawn()?;
+        wait_until("the application", || {
+            Ok(!desktop.xdotool(&["search", "--onlyvisible", "--class", "praxis-desktop"])?.is_empty())
+        })?;
+        let enrolment = std::fs::read_to_string(folder.join("config/praxis/enrolment.json"))?;
+        let enrolment: Value = serde_json::from_str(&enrolment)?;
+        let url = enrolment["collector"].as_str().context("not enrolled")?.to_owned();
+        assert_eq!(Http::new(&url, None).ask("GET", "/healthz", &[], &[])?.status(), 200);
+        addresses.push(url.clone());
+        let pid =
+            desktop.xdotool(&["search", "--onlyvisible", "--class", "praxis-desktop", "getwindowpid"])?;
+        let pid = Pid::from_raw(pid.trim().parse()?).context("no process")?;
+        kill_process(pid, Signal::TERM)?;
+        ensure!(run.wait()?.success(), "{}", std::fs::read_to_string(desktop.folder.path().join("run.log"))?);
+        ensure!(Http::new(&url, None).ask("GET", "/healthz", &[], &[]).is_err(), "the collector is still up");
+    }
+    assert_eq!(addresses[0], addresses[1], "what waits to be sent must find its collector again");
     Ok(())
 }
 

@@ -174,7 +174,8 @@ fn parse(url: &str) -> Result<Url> {
 
 /// Sends a request and sorts what can go wrong into what can be done about it.
 async fn send(request: RequestBuilder) -> Result<Response> {
-    let answer = request.send().await.map_err(|error| UploadError::later(chain(&error.without_url())))?;
+    let answer =
+        request.send().await.map_err(|error| UploadError::later(unanswered(&error.without_url())))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
@@ -206,6 +207,25 @@ async fn send(request: RequestBuilder) -> Result<Response> {
         }
         _ => UploadError::Refused { code: refusal.code, message: refusal.message },
     })
+}
+
+/// Why there is no answer, for a person: what happened, not through which layers it came.
+fn unanswered(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    // The system's number means nothing to most people.
+    let cause = cause.to_string();
+    let cause = cause.split(" (os error").next().unwrap_or_default().to_lowercase();
+    if error.is_connect() {
+        format!("the server cannot be reached ({cause})")
+    } else {
+        format!("the connection broke ({cause})")
+    }
 }
 
 fn nonsense(server: &str) -> UploadError {

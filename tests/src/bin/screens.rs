@@ -103,7 +103,7 @@ impl Set<'_> {
             app.find("#hud-stop")?;
             self.activate_terminal(desktop)?;
             desktop.xdotool(&["type", "--delay", "30", "factor 5040 30030 510510\n"])?;
-            let_pass(Duration::from_millis(1500));
+            let_pass(Duration::from_millis(2500));
             Ok(())
         };
         begin(&app, "Factors of three numbers")?;
@@ -139,6 +139,9 @@ impl Set<'_> {
 
     /// The page alone.
     fn page(&self, app: &App<'_>, name: &str) -> Result<()> {
+        if app.has(".toast")? {
+            app.click(".toast [aria-label=Close]")?;
+        }
         Ok(std::fs::write(self.path(name), app.screenshot()?)?)
     }
 

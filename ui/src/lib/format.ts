@@ -88,3 +88,8 @@ export function trackNames(tracks: string[]): string {
 export function listed(words: string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }
+
+/** A reason as a sentence of its own: with a capital, without a stop. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1).replace(/\.$/, '');
+}

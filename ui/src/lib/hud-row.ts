@@ -1,6 +1,6 @@
 // What the second row of the bar of controls says, the gravest first. Null: there is no row.
 import type { RecordingDto } from '../backend/types';
-import { clock, room, trackNames } from './format';
+import { clock, room, sentence, trackNames } from './format';
 
 export interface HudRow {
   /** Which one it is, so that it can be put away. */
@@ -38,7 +38,7 @@ export function hudRow(recording: RecordingDto, lostAt: Map<string, number>, clo
   }
   for (const [number, { atMillis, text, isLoss }] of [...recording.notices.entries()].reverse()) {
     const about = isLoss ? 'From here something is missing' : 'Recording goes on';
-    rows.push({ id: `notice ${number}`, title: text, text: `At ${clock(atMillis)}. ${about}`, canBeClosed: true });
+    rows.push({ id: `notice ${number}`, title: sentence(text), text: `At ${clock(atMillis)}. ${about}`, canBeClosed: true });
   }
   return rows.find(({ id }) => !closed.has(id)) ?? null;
 }

@@ -1,5 +1,6 @@
 // What the library says about a session's state: a chip, a line that explains it, and where it is counted.
 import type { SessionDto, SessionStateDto } from '../backend/types';
+import { sentence } from './format';
 import type { IconName } from './icons';
 
 export type Group = 'approve' | 'way' | 'done';
@@ -28,7 +29,11 @@ const said: Record<SessionStateDto, Said> = {
 };
 
 export function stateOf(session: SessionDto): Said {
+  const waits = session.upload?.waitsBecause;
+  if (waits) {
+    return { tone: '', icon: 'hourglass', word: 'Waiting', line: `${sentence(waits)}. It goes on by itself`, group: 'way' };
+  }
   const { line, ...rest } = said[session.state];
-  const reason = session.problem ?? (session.state === 'ready' ? session.recovered : null) ?? session.upload?.waitsBecause;
-  return { ...rest, line: reason ?? line };
+  const reason = session.problem ?? (session.state === 'ready' ? session.recovered : null);
+  return { ...rest, line: reason ? sentence(reason) : line };
 }
