@@ -441,6 +441,7 @@ fn a_network_that_breaks_in_every_way_costs_time_and_nothing_else() -> Result<()
         answer_within: Duration::from_millis(800),
         first_pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(100),
+        turn: Duration::from_secs(20),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let item = runtime.block_on(async {

@@ -11,8 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Item, Queue, Result, State, Tuning, Uploader, client, enrolment};
 
-/// An upload that makes no progress for so long lets the next one have its turn.
-const TURN: Duration = Duration::from_secs(20);
 /// Without anything to send, the queue is looked at so often: another program may add to it.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often a collector is asked whether it is there.
@@ -142,7 +140,7 @@ impl Courier {
                         self.note(&now);
                     }
                 }
-                () = tokio::time::sleep(TURN.saturating_sub(since.elapsed())) => its_turn.cancel(),
+                () = tokio::time::sleep(self.tuning.turn.saturating_sub(since.elapsed())) => its_turn.cancel(),
             }
             if its_turn.is_cancelled() {
                 sending.await?;

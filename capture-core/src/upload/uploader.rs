@@ -32,6 +32,8 @@ pub struct Tuning {
     pub first_pause: Duration,
     /// Longest pause.
     pub longest_pause: Duration,
+    /// An upload that makes no progress for so long lets the next one have its turn.
+    pub turn: Duration,
 }
 
 impl Default for Tuning {
@@ -42,6 +44,7 @@ impl Default for Tuning {
             answer_within: Duration::from_secs(30),
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(60),
+            turn: Duration::from_secs(20),
         }
     }
 }
