@@ -105,7 +105,7 @@ fn what_must_not_come_in_is_refused_with_a_sentence() -> Result<()> {
     write_live(&live)?;
     says(expert.refused(&["upload", path(&live)])?, "is not enrolled");
     says(expert.refused(&["enroll", &collector.url, "ABCD-EFGH-JKLM-NPQR"])?, "is wrong");
-    says(expert.refused(&["enroll", "http://127.0.0.1:1", &code])?, "Connection refused");
+    says(expert.refused(&["enroll", "http://127.0.0.1:1", &code])?, "cannot be reached (connection refused)");
     says(expert.refused(&["enroll", "gopher://x", &code])?, "no http or https address");
     // As a person types it.
     expert.enrol(&collector.url, &code.to_lowercase().replace('-', " "))?;
