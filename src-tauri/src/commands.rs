@@ -1,11 +1,9 @@
 //! What the page can ask for. A command converts, calls the studio, and converts back.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use praxis_capture_core::library;
 use praxis_capture_core::studio::{Phase, Studio, StudioError, Wanted};
-use praxis_capture_core::upload::Item;
 use praxis_capture_core::upload::approval::STATEMENT;
 use tauri::ipc::Response;
 use tauri::{AppHandle, State};
@@ -146,13 +144,11 @@ pub(crate) async fn set_hud_height(app: AppHandle, height: u32) -> Answer<()> {
 #[tauri::command]
 pub(crate) async fn library(studio: Shared<'_>) -> Answer<LibraryDto> {
     let items = studio.courier.queue().all().await.map_err(Problem::of)?;
-    let items: HashMap<String, Item> = items.into_iter().map(|item| (item.bundle_id.clone(), item)).collect();
     work(&studio, move |studio| {
         let entries = studio.catalogue.list()?;
-        let sessions = entries.iter().map(|entry| {
-            let bundle_id = entry.info.as_ref().ok().map(|info| info.manifest.bundle_id.to_string());
-            convert::session(studio, entry, bundle_id.and_then(|id| items.get(&id)))
-        });
+        let sessions = entries
+            .iter()
+            .map(|entry| convert::session(studio, entry, items.iter().find(|item| item.is_of(entry))));
         let sessions: Vec<_> = sessions.collect();
         let is_verified =
             |session: &&_| matches!(session, crate::dto::SessionDto { state: SessionStateDto::Verified, .. });

@@ -127,7 +127,15 @@ pub(crate) fn session(studio: &Studio, entry: &Entry, item: Option<&Item>) -> Se
         note: ending.and_then(|ending| ending.note.clone()),
         recovered: info.filter(|_| is_recovered).map(recovered),
         losses: info.map(losses).unwrap_or_default(),
-        tracks: info.map(|info| info.tracks.keys().map(|track| track.name()).collect()).unwrap_or_default(),
+        tracks: info
+            .map(|info| {
+                info.tracks
+                    .iter()
+                    .filter(|(_, facts)| facts.messages > 0)
+                    .map(|(track, _)| track.name())
+                    .collect()
+            })
+            .unwrap_or_default(),
         problem: match state {
             SessionStateDto::Rejected | SessionStateDto::Blocked => item.and_then(|item| item.reason.clone()),
             _ => unreadable,

@@ -11,6 +11,7 @@ mod window;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use praxis_capture_core::sources::native;
 use praxis_capture_core::studio::{Folders, Phase, Studio};
 use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
+    native::find_desktop()?;
     let app = tauri::Builder::default()
         .plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)))
         .plugin(hotkeys::plugin())
@@ -54,7 +56,14 @@ fn main() -> Result<()> {
             commands::settings,
             commands::save_settings,
         ])
-        .setup(|app| Ok(set_up(app.handle())?))
+        .setup(|app| {
+            // A sentence is all that is needed, and this is no place that lets an error out.
+            set_up(app.handle()).unwrap_or_else(|error| {
+                eprintln!("praxis-desktop: {error:#}");
+                std::process::exit(1);
+            });
+            Ok(())
+        })
         .build(tauri::generate_context!())
         .context("the window system cannot be used: start Praxis inside a desktop session")?;
     app.run(on_event);

@@ -177,7 +177,16 @@ fn a_killed_application_has_the_session_at_its_next_start() -> Result<()> {
     let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
     assert_eq!(typed, "kept");
 
-    // A second start shows the first window and ends; a signal in a recording ends it well.
+    // A second one is refused even where it does not find the first one's bus: its window would be in the recording.
+    let second =
+        desktop.command(program("praxis-desktop")?).env("DBUS_SESSION_BUS_ADDRESS", "disabled:").output()?;
+    let says = String::from_utf8_lossy(&second.stderr);
+    ensure!(second.status.code() == Some(1) && says.contains("is running already"), "{says}");
+    let lost = desktop.command(program("praxis-desktop")?).env_remove("DISPLAY").output()?;
+    let says = String::from_utf8_lossy(&lost.stderr);
+    ensure!(lost.status.code() == Some(1) && says.contains("DISPLAY is not set"), "{says}");
+
+    // A signal in a recording ends it well.
     record(&app, "Ended by the system")?;
     let_pass(Duration::from_millis(500));
     app.terminate()?;

@@ -153,6 +153,12 @@ fn an_upload_that_cannot_go_on_lets_the_next_one_have_its_turn() -> Result<()> {
         assert!(why.contains("cannot be reached"), "{why}");
         assert_eq!(courier.is_reached(&collector.url), Some(true));
         assert_eq!(courier.is_reached("http://another"), None);
+        // A copy of a bundle is another file: nobody has verified that one.
+        std::fs::copy(&fine.path, fine.path.with_file_name("copy.mcap"))?;
+        let sent = courier.queue().get(&fine.bundle_id).await?;
+        for entry in Catalogue::new(expert.home.path().to_owned()).list()? {
+            assert_eq!(sent.is_of(&entry), entry.path == fine.path, "{}", entry.path.display());
+        }
         // Ended in the middle, it ends at once.
         stop.cancel();
         tokio::time::timeout(Duration::from_secs(5), work).await??;

@@ -26,6 +26,19 @@ pub fn open_desktop(time: &SharedTime, own: &Own) -> Result<Desktop, SourceError
     })
 }
 
+/// Whether a program with windows can run here at all, on X11 or Wayland.
+///
+/// # Errors
+/// `Unavailable` with what to do.
+pub fn find_desktop() -> Result<(), SourceError> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set("WAYLAND_DISPLAY") {
+        return Ok(());
+    }
+    refuse_wayland(|name| std::env::var(name).ok().filter(|_| name == "DISPLAY"))?;
+    x11::reach(None)
+}
+
 /// Opens only the pictures of the desktop that the environment names.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub use preview::{Hearing, Preview, Wanted};
 pub use settings::{Hotkeys, Settings, Theme};
 pub use take::{Phase, Progress, Said, Take};
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,11 +24,13 @@ use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, Plan, RecordError, Voice};
 use crate::sources::audio::Microphone;
 use crate::sources::{HotkeyError, Own, SourceError, native};
-use crate::upload::{Courier, Enrolment, Tuning, UploadError, approve, enrolment};
+use crate::upload::{Courier, Enrolment, Item, State, Tuning, UploadError, approve, enrolment};
 
 /// An hour of typical work, for which there should be room; and what it takes until a session says more: 5 MB per minute.
 const HOUR_SECONDS: f64 = 3_600.0;
 const USUAL_BYTES_PER_SECOND: f64 = 5e6 / 60.0;
+/// The voice alone takes as much: a still screen says little of the next hour.
+const LEAST_BYTES_PER_SECOND: f64 = 1e6 / 60.0;
 /// Room beyond what is kept free, without which a recording does not begin.
 const FIRST_MINUTE_BYTES: u64 = 16 << 20;
 
@@ -121,6 +124,8 @@ pub struct Studio {
     /// The way to the collector.
     pub courier: Courier,
     is_recovering: AtomicBool,
+    /// Held as long as the program runs.
+    _lock: File,
 }
 
 impl Studio {
@@ -129,6 +134,7 @@ impl Studio {
     /// # Errors
     /// `Io` or `Upload` if one of them cannot be opened.
     pub async fn open(folders: Folders) -> Result<Arc<Self>, StudioError> {
+        let lock = alone(&folders.queue)?;
         let settings = Settings::load(&folders.settings)?;
         let courier = Courier::open(&folders.queue, &folders.settings, Tuning::default()).await?;
         let time: SharedTime = Arc::new(SystemTime);
@@ -140,6 +146,7 @@ impl Studio {
             catalogue: Catalogue::new(folders.sessions.clone()),
             courier,
             is_recovering: AtomicBool::new(false),
+            _lock: lock,
             folders,
         }))
     }
@@ -284,7 +291,7 @@ impl Studio {
         let free_bytes = stat.f_bavail * stat.f_frsize;
         let kept_free = u64::from(self.settings().keep_free_mib) << 20;
         let rate = self.catalogue.bytes_per_second()?.unwrap_or(USUAL_BYTES_PER_SECOND);
-        let seconds_left = free_bytes.saturating_sub(kept_free) as f64 / rate.max(1.0);
+        let seconds_left = free_bytes.saturating_sub(kept_free) as f64 / rate.max(LEAST_BYTES_PER_SECOND);
         Ok(Room {
             free_bytes,
             total_bytes: stat.f_blocks * stat.f_frsize,
@@ -349,10 +356,7 @@ impl Studio {
         }
         for entry in self.catalogue.list()?.iter().filter(|entry| entry.state == SessionState::Sealed) {
             let is_approved = crate::upload::approval::approval_path(&entry.path).exists();
-            let is_queued = match &entry.info {
-                Ok(info) => self.courier.queue().get(&info.manifest.bundle_id.to_string()).await.is_ok(),
-                Err(_) => true,
-            };
+            let is_queued = self.upload_of(entry).await?.is_some();
             if is_approved
                 && !is_queued
                 && let Err(error) = self.send(&entry.path).await
@@ -378,11 +382,14 @@ impl Studio {
     /// `NotNow` if the collector has not said that it is verified; `Bundle`.
     pub async fn free(&self, name: &str) -> Result<(), StudioError> {
         let entry = self.session(name)?;
-        let id = bundle_id(&entry).unwrap_or_default();
-        let item = self.courier.queue().get(&id).await.ok();
-        let is_verified = item.is_some_and(|item| item.state == crate::upload::State::Verified);
-        if !is_verified {
+        let item = self.upload_of(&entry).await?.filter(|item| item.state == State::Verified);
+        let Some(item) = item else {
             let why = "the collector has not verified it yet: the copy here is the only one";
+            return Err(StudioError::NotNow(why.into()));
+        };
+        let path = entry.path.clone();
+        if on_a_thread(move || praxis_bundle::file::sha256(&path)).await?? != item.sha256 {
+            let why = "this file is not the one that the collector has verified: it was changed, and stays";
             return Err(StudioError::NotNow(why.into()));
         }
         self.delete(name).await
@@ -395,12 +402,33 @@ impl Studio {
     pub async fn delete(&self, name: &str) -> Result<(), StudioError> {
         let entry = self.session(name)?;
         let path = entry.path.clone();
+        let upload = self.upload_of(&entry).await?;
         on_a_thread(move || library::delete(&path)).await??;
-        if let Some(id) = bundle_id(&entry) {
-            self.courier.queue().remove(&id).await?;
+        if let Some(item) = upload {
+            self.courier.queue().remove(&item.bundle_id).await?;
             self.courier.wake();
         }
         Ok(())
+    }
+
+    /// The upload of that very file.
+    async fn upload_of(&self, entry: &Entry) -> Result<Option<Item>, StudioError> {
+        Ok(self.courier.queue().all().await?.into_iter().find(|item| item.is_of(entry)))
+    }
+}
+
+/// One program of a user at a time: a second one's windows would be in the first one's pictures.
+fn alone(folder: &Path) -> Result<File, StudioError> {
+    let path = folder.join("studio.lock");
+    let opening = || StudioError::io(format!("opening {}", path.display()));
+    std::fs::create_dir_all(folder).map_err(opening())?;
+    let lock = File::create(&path).map_err(opening())?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(StudioError::NotNow("Praxis is running already: use its window".into()))
+        }
+        // A disk that knows no locks is no reason not to start.
+        _ => Ok(lock),
     }
 }
 
@@ -422,10 +450,6 @@ fn displays(preview: &Preview, settings: &Settings) -> Result<DisplayChoice, Stu
         chosen if chosen == num_displays => Ok(DisplayChoice::All),
         _ => Ok(DisplayChoice::Named(names)),
     }
-}
-
-fn bundle_id(entry: &Entry) -> Option<String> {
-    Some(entry.info.as_ref().ok()?.manifest.bundle_id.to_string())
 }
 
 /// Runs work that reads or writes much without holding up the runtime.

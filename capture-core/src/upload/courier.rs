@@ -14,7 +14,7 @@ use super::{Item, Queue, Result, State, Tuning, Uploader, client, enrolment};
 /// Without anything to send, the queue is looked at so often: another program may add to it.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often a collector is asked whether it is there.
-const ASK: Duration = Duration::from_secs(15);
+const ASK: Duration = Duration::from_secs(5);
 
 /// How quickly an upload goes.
 #[derive(Debug, Clone, Copy)]

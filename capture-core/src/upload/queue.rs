@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 
 use super::{Approval, Result, UploadError};
 use crate::clock::{SystemTime, Time};
+use crate::library::Entry;
 
 /// Where an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -82,6 +83,16 @@ pub struct Item {
     pub state: State,
     /// Why it waits, is blocked or was rejected.
     pub reason: Option<String>,
+}
+
+impl Item {
+    /// Whether this is the upload of that very file: a copy of a bundle has its id, but nobody has looked at the copy.
+    #[must_use]
+    pub fn is_of(&self, entry: &Entry) -> bool {
+        let is_its_bundle =
+            entry.info.as_ref().is_ok_and(|info| info.manifest.bundle_id.to_string() == self.bundle_id);
+        is_its_bundle && std::path::absolute(&entry.path).is_ok_and(|path| path == self.path)
+    }
 }
 
 /// The queue. Clones are the same one.

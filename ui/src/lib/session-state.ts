@@ -28,11 +28,12 @@ const said: Record<SessionStateDto, Said> = {
   unreadable: { tone: 'error', icon: 'alert', word: 'Unreadable', line: 'The file cannot be read', group: null },
 };
 
-export function stateOf(session: SessionDto): Said {
+export function stateOf(session: SessionDto, isEnrolled: boolean): Said {
   const waits = session.upload?.waitsBecause;
   if (waits) {
     return { tone: '', icon: 'hourglass', word: 'Waiting', line: `${sentence(waits)}. It goes on by itself`, group: 'way' };
   }
+  if (session.state === 'approved' && isEnrolled) return { ...said.approved, line: 'Not sent yet' };
   const { line, ...rest } = said[session.state];
   const reason = session.problem ?? (session.state === 'ready' ? session.recovered : null);
   return { ...rest, line: reason ? sentence(reason) : line };

@@ -36,6 +36,14 @@ fn connect(display: Option<&str>) -> Result<(RustConnection, usize), SourceError
     x11rb::connect(display).map_err(|error| unreachable_display(display, &error))
 }
 
+/// Whether a display answers, by default the one that DISPLAY names.
+///
+/// # Errors
+/// `Unavailable` with what to do.
+pub fn reach(display: Option<&str>) -> Result<(), SourceError> {
+    connect(display).map(drop)
+}
+
 fn unreachable_display(display: Option<&str>, error: &ConnectError) -> SourceError {
     let name = display.map_or_else(|| std::env::var("DISPLAY").unwrap_or_default(), str::to_owned);
     SourceError::Unavailable(format!(
