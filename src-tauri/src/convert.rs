@@ -138,10 +138,17 @@ pub(crate) fn session(studio: &Studio, entry: &Entry, item: Option<&Item>) -> Se
             .unwrap_or_default(),
         problem: match state {
             SessionStateDto::Rejected | SessionStateDto::Blocked => item.and_then(|item| item.reason.clone()),
+            SessionStateDto::Interrupted if is_damaged(entry) => {
+                Some("damaged: what can be read can be made whole, and the damaged file is kept".into())
+            }
             _ => unreadable,
         },
         upload: item.filter(|item| !item.state.is_final()).map(|item| upload(studio, item)),
     }
+}
+
+fn is_damaged(entry: &Entry) -> bool {
+    entry.info.as_ref().is_ok_and(|info| info.is_sealed && !info.damages.is_empty())
 }
 
 fn state_of(entry: &Entry, item: Option<&Item>) -> SessionStateDto {
@@ -150,6 +157,8 @@ fn state_of(entry: &Entry, item: Option<&Item>) -> SessionStateDto {
         (SessionState::Interrupted, _) => SessionStateDto::Interrupted,
         (SessionState::Unsealed, _) => SessionStateDto::Unsealed,
         (SessionState::Unreadable, _) => SessionStateDto::Unreadable,
+        // What can be read of it is made whole by the same way as what was interrupted.
+        (SessionState::Sealed, None) if is_damaged(entry) => SessionStateDto::Interrupted,
         (SessionState::Sealed, Some(State::Queued)) => SessionStateDto::Queued,
         (SessionState::Sealed, Some(State::Sending)) => SessionStateDto::Sending,
         (SessionState::Sealed, Some(State::Received)) => SessionStateDto::Received,

@@ -19,7 +19,6 @@ use super::StudioError;
 use crate::clock::SharedTime;
 use crate::library;
 use crate::recorder::{Notice, Plan, Recorder, Stopped};
-use crate::session::State;
 
 /// How often notices are looked at, whether or not somebody watches.
 const LOOK: Duration = Duration::from_millis(100);
@@ -317,9 +316,6 @@ impl Inner {
             progress.peak_dbfs = status.peak_dbfs;
             let paused_at = self.paused_at_nanos.unwrap_or(status.elapsed_nanos);
             progress.paused_nanos = status.elapsed_nanos.saturating_sub(paused_at);
-            if status.state == State::Failed {
-                progress.peak_dbfs = None;
-            }
         }
     }
 
