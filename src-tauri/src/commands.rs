@@ -6,7 +6,7 @@ use praxis_capture_core::library;
 use praxis_capture_core::studio::{Phase, Studio, StudioError, Wanted};
 use praxis_capture_core::upload::approval::STATEMENT;
 use tauri::ipc::Response;
-use tauri::{AppHandle, State};
+use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_dialog::DialogExt as _;
 
 use crate::dto::{
@@ -207,7 +207,12 @@ pub(crate) async fn delete_session(studio: Shared<'_>, id: String) -> Answer<()>
 pub(crate) async fn export_session(app: AppHandle, studio: Shared<'_>, id: String) -> Answer<Option<String>> {
     work(&studio, move |studio| {
         let entry = studio.session(&id)?;
-        let chosen = app.dialog().file().set_title("Export to a folder").blocking_pick_folder();
+        let mut dialog = app.dialog().file().set_title("Export to a folder");
+        if let Ok(home) = app.path().home_dir() {
+            // Without a place to begin at, GTK's dialog does not let a typed folder be chosen.
+            dialog = dialog.set_directory(home);
+        }
+        let chosen = dialog.blocking_pick_folder();
         let Some(folder) = chosen.and_then(|folder| folder.into_path().ok()) else { return Ok(None) };
         Ok(Some(library::export(&entry.path, &folder)?.display().to_string()))
     })
