@@ -195,9 +195,9 @@ impl<'a> App<'a> {
     /// # Errors
     /// If it is gone.
     pub fn pid(&self) -> Result<Pid> {
-        let windows = self.desktop.xdotool(&["search", "--class", "praxis-desktop", "getwindowpid"])?;
-        let pid = windows.lines().next().context("the application has no window")?;
-        Pid::from_raw(pid.trim().parse()?).context("a process has a number")
+        let says = self.desktop.xdotool(&["search", "--class", "praxis-desktop", "getwindowpid"])?;
+        let pid = says.lines().find_map(|line| Pid::from_raw(line.trim().parse().ok()?));
+        pid.context("the application has no window")
     }
 
     /// Kills it, as a crash or a power cut does, with its web processes.

@@ -139,18 +139,20 @@ fn make_run_opens_the_application_and_a_collector_that_know_each_other() -> Resu
         run.args(["--", "bash", path(&script), path(&programs), path(&folder)]);
         let log = std::fs::File::create(desktop.folder.path().join("run.log"))?;
         let mut run = run.stdout(log.try_clone()?).stderr(log).spawn()?;
+        let search = ["search", "--onlyvisible", "--class", "praxis-desktop", "getwindowpid"];
+        let mut pid = None;
+        // A window is there a little earlier than what it says of its process.
         wait_until("the application", || {
-            Ok(!desktop.xdotool(&["search", "--onlyvisible", "--class", "praxis-desktop"])?.is_empty())
+            let says = desktop.xdotool(&search)?;
+            pid = says.lines().find_map(|line| Pid::from_raw(line.trim().parse().ok()?));
+            Ok(pid.is_some())
         })?;
         let enrolment = std::fs::read_to_string(folder.join("config/praxis/enrolment.json"))?;
         let enrolment: Value = serde_json::from_str(&enrolment)?;
         let url = enrolment["collector"].as_str().context("not enrolled")?.to_owned();
         assert_eq!(Http::new(&url, None).ask("GET", "/healthz", &[], &[])?.status(), 200);
         addresses.push(url.clone());
-        let pid =
-            desktop.xdotool(&["search", "--onlyvisible", "--class", "praxis-desktop", "getwindowpid"])?;
-        let pid = Pid::from_raw(pid.trim().parse()?).context("no process")?;
-        kill_process(pid, Signal::TERM)?;
+        kill_process(pid.context("no process")?, Signal::TERM)?;
         ensure!(run.wait()?.success(), "{}", std::fs::read_to_string(desktop.folder.path().join("run.log"))?);
         ensure!(Http::new(&url, None).ask("GET", "/healthz", &[], &[]).is_err(), "the collector is still up");
     }
