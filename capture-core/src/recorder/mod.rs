@@ -8,7 +8,7 @@ mod screen;
 mod writer;
 
 pub use screen::{DisplayChoice, geometry_of};
-pub use writer::DEFAULT_RESERVE_BYTES;
+pub use writer::{DEFAULT_RESERVE_BYTES, FIRST_MINUTE_BYTES};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

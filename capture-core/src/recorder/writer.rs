@@ -23,7 +23,7 @@ use crate::queue::Queues;
 /// Reserve on the disk unless told otherwise: a minute of the busiest screen.
 pub const DEFAULT_RESERVE_BYTES: u64 = 64 << 20;
 /// Room beyond the reserve without which a recording does not begin: a first minute.
-const FIRST_MINUTE_BYTES: u64 = 16 << 20;
+pub const FIRST_MINUTE_BYTES: u64 = 16 << 20;
 const CHUNK_NANOS: u64 = 250_000_000;
 const SECOND_NANOS: u64 = 1_000_000_000;
 

@@ -30,12 +30,6 @@ impl Catalogue {
         Self { folder, known: Mutex::default(), pictures: Mutex::default() }
     }
 
-    /// The folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Its sessions, newest first.
     ///
     /// # Errors

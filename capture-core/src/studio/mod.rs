@@ -21,7 +21,7 @@ use praxis_bundle::manifest::Outcome;
 
 use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
-use crate::recorder::{DisplayChoice, Plan, RecordError, Voice};
+use crate::recorder::{DisplayChoice, FIRST_MINUTE_BYTES, Plan, RecordError, Voice};
 use crate::sources::audio::Microphone;
 use crate::sources::{HotkeyError, Own, SourceError, native};
 use crate::upload::{Courier, Enrolment, Item, State, Tuning, UploadError, approve, enrolment};
@@ -31,8 +31,6 @@ const HOUR_SECONDS: f64 = 3_600.0;
 const USUAL_BYTES_PER_SECOND: f64 = 5e6 / 60.0;
 /// The voice alone takes as much: a still screen says little of the next hour.
 const LEAST_BYTES_PER_SECOND: f64 = 1e6 / 60.0;
-/// Room beyond what is kept free, without which a recording does not begin.
-const FIRST_MINUTE_BYTES: u64 = 16 << 20;
 
 /// Why something did not work: a sentence for the person in front of it.
 #[derive(Debug, thiserror::Error)]

@@ -140,7 +140,13 @@ impl Courier {
                         self.note(&now);
                     }
                 }
-                () = tokio::time::sleep(self.tuning.turn.saturating_sub(since.elapsed())) => its_turn.cancel(),
+                () = tokio::time::sleep(self.tuning.turn.saturating_sub(since.elapsed())) => {
+                    // A chunk on a slow network takes longer than a turn: only one that has failed gives way.
+                    if is_waiting {
+                        its_turn.cancel();
+                    }
+                    since = Instant::now();
+                }
             }
             if its_turn.is_cancelled() {
                 sending.await?;

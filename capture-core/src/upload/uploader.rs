@@ -32,7 +32,7 @@ pub struct Tuning {
     pub first_pause: Duration,
     /// Longest pause.
     pub longest_pause: Duration,
-    /// An upload that makes no progress for so long lets the next one have its turn.
+    /// An upload that has failed and makes no progress for so long lets the next one have its turn.
     pub turn: Duration,
 }
 
