@@ -161,6 +161,16 @@ impl Expert {
         Ok(())
     }
 
+    /// From now on the collector they are enrolled at is at another address, a proxy's for example.
+    ///
+    /// # Errors
+    /// If they are not enrolled.
+    pub fn move_collector(&self, from: &str, to: &str) -> Result<()> {
+        let enrolment = self.home.path().join(".config/praxis/enrolment.json");
+        let text = std::fs::read_to_string(&enrolment)?.replace(from, to);
+        Ok(std::fs::write(enrolment, text)?)
+    }
+
     /// The expert's `praxis`, not started yet. It finds no session bus, so no keychain of this machine is touched.
     ///
     /// # Errors

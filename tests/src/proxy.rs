@@ -24,6 +24,8 @@ pub enum Fault {
     FlippedBit(u64),
     /// The server gets everything; its answer is lost, and the connection with it.
     LostAnswer(u64),
+    /// Everything goes through, at so many bytes per second.
+    Slow(u64),
 }
 
 /// A running proxy. It lives as long as the test program.
@@ -127,6 +129,11 @@ impl Shared {
                     server.shutdown(Shutdown::Write)?;
                     while client.read(&mut buffer)? > 0 {}
                     return Ok(());
+                }
+                Some(Fault::Slow(bytes_per_second)) => {
+                    std::thread::sleep(
+                        Duration::from_secs(1) * count as u32 / bytes_per_second.max(1) as u32,
+                    );
                 }
                 Some(Fault::FlippedBit(from)) if (at..end).contains(&from) => buffer[place(from)] ^= 0x10,
                 _ => {}

@@ -17,6 +17,7 @@ use praxis_capture_core::upload::{Courier, State, Tuning, approve};
 use praxis_tests::collector::{Collector, Expert};
 use praxis_tests::desktop::{let_pass, wait_until};
 use praxis_tests::fixture::write_large;
+use praxis_tests::proxy::{Fault, Proxy};
 use tokio_util::sync::CancellationToken;
 
 fn time() -> SharedTime {
@@ -162,6 +163,43 @@ fn an_upload_that_cannot_go_on_lets_the_next_one_have_its_turn() -> Result<()> {
         // Ended in the middle, it ends at once.
         stop.cancel();
         tokio::time::timeout(Duration::from_secs(5), work).await??;
+        Ok::<_, anyhow::Error>(())
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_turn_does_not_cut_off_a_chunk_on_a_slow_network() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let collector = Collector::start(&folder.path().join("collector"))?;
+    let expert = Expert::enrolled(&collector, "project", "expert")?;
+    let bundle = expert.home.path().join("slow.mcap");
+    write_large(&bundle, 1)?;
+    approve(&bundle)?;
+    let bytes = std::fs::metadata(&bundle)?.len();
+    // The one chunk takes about two seconds, and so do twenty turns.
+    let proxy = Proxy::start(collector.address(), vec![Fault::Slow(bytes / 2); 64])?;
+    expert.move_collector(&collector.url, &proxy.url)?;
+    let tuning = Tuning { turn: Duration::from_millis(100), ..Tuning::default() };
+    let settings = expert.home.path().join(".config/praxis");
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let courier = Arc::new(Courier::open(&folder.path().join("queue"), &settings, tuning).await?);
+        let item = courier.queue().add(&bundle, &proxy.url, true).await?;
+        let (stop, worker) = (CancellationToken::new(), courier.clone());
+        let stopping = stop.clone();
+        let work = tokio::spawn(async move { worker.run(&stopping).await });
+        for _ in 0..400 {
+            if courier.queue().get(&item.bundle_id).await?.state.is_final() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        stop.cancel();
+        work.await?;
+        let sent = courier.queue().get(&item.bundle_id).await?;
+        assert_eq!(sent.state, State::Verified, "{sent:?}");
+        assert!(proxy.from_clients() < bytes + bytes / 4, "{} of {bytes} bytes", proxy.from_clients());
         Ok::<_, anyhow::Error>(())
     })?;
     Ok(())

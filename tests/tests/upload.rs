@@ -428,11 +428,9 @@ fn a_network_that_breaks_in_every_way_costs_time_and_nothing_else() -> Result<()
     let num_faults = faults.len() as u64;
     let proxy = Proxy::start(collector.address(), faults)?;
     let expert = Expert::new()?;
-    // Enrolled past the proxy; its address is that of the collector as far as the expert knows.
     expert.enrol(&collector.url, &collector.command(&["code", "new", "--project", "P", "--expert", "E"])?)?;
+    expert.move_collector(&collector.url, &proxy.url)?;
     let settings = expert.home.path().join(".config/praxis");
-    let text = std::fs::read_to_string(settings.join("enrolment.json"))?.replace(&collector.url, &proxy.url);
-    std::fs::write(settings.join("enrolment.json"), text)?;
     let bundle = approved(&expert, 24)?;
     let bytes = std::fs::metadata(&bundle)?.len();
     let tuning = Tuning {
