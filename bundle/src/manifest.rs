@@ -101,8 +101,19 @@ pub struct CaptureSettings {
     pub microphone: Option<String>,
     /// Samples per second of the narration; null when there is none.
     pub narration_rate_hz: Option<u32>,
-    /// Whether pictures may be lossy under load: `never`.
-    pub lossy: String,
+    /// Whether pictures may be lossy under load.
+    pub lossy: Lossy,
+}
+
+/// Whether pictures may be lossy under load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lossy {
+    /// Every picture is exact.
+    #[default]
+    Never,
+    /// What moves too much for too long is lossy until it settles; each such tile is marked.
+    Auto,
 }
 
 /// The backend behind some tracks.

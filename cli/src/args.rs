@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use praxis_bundle::manifest::Outcome;
+use praxis_bundle::manifest::{Lossy, Outcome};
 
 /// Record how a problem is solved: screen, pointer, keys, windows and voice in one file.
 #[derive(Debug, Parser)]
@@ -123,6 +123,9 @@ pub(crate) struct Record {
     /// Most pictures per second while the screen changes, 1 to 60
     #[arg(long, default_value = "12", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=60))]
     pub(crate) fps: u8,
+    /// Whether what moves too much for too long, as a film does, may be kept inexactly until it settles
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    pub(crate) lossy: LossyArgument,
     /// Display to record: all, a number, or a name; may be given several times
     #[arg(long, default_value = "all")]
     pub(crate) display: Vec<String>,
@@ -144,6 +147,21 @@ pub(crate) struct Record {
     /// Leave the live file as it is
     #[arg(long)]
     pub(crate) no_seal: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LossyArgument {
+    Auto,
+    Never,
+}
+
+impl From<LossyArgument> for Lossy {
+    fn from(lossy: LossyArgument) -> Self {
+        match lossy {
+            LossyArgument::Auto => Self::Auto,
+            LossyArgument::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

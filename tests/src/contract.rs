@@ -55,13 +55,13 @@ pub fn screen(source: &mut dyn ScreenSource, paint: &dyn Fn(Rect, [u8; 3]) -> Re
         for (x, y) in corners {
             assert!(damage.iter().any(|rect| rect.contains(x, y)), "{damage:?} lacks {x},{y}");
         }
-        source.grab(rect)?;
-        let pixels = source.pixels();
+        source.grab(&[rect])?;
+        let pixels = source.pixels(0);
         assert_eq!(pixels.len(), (rect.width_px * rect.height_px * 4) as usize, "no padding");
         assert!(pixels.chunks_exact(4).all(|pixel| pixel[..3] == colour), "round {round}: the new colour");
         let part = pixels.to_vec();
-        source.grab(display)?;
-        let whole = source.pixels();
+        source.grab(&[display])?;
+        let whole = source.pixels(0).to_vec();
         assert_eq!(whole.len(), (display.width_px * display.height_px * 4) as usize);
         for (row, pixels) in part.chunks_exact((rect.width_px * 4) as usize).enumerate() {
             let y = (rect.y_px - display.y_px) as usize + row;
@@ -69,10 +69,18 @@ pub fn screen(source: &mut dyn ScreenSource, paint: &dyn Fn(Rect, [u8; 3]) -> Re
             let same = whole[start..start + pixels.len()].chunks_exact(4).zip(pixels.chunks_exact(4));
             assert!(same.into_iter().all(|(a, b)| a[..3] == b[..3]), "a part is the same part of the whole");
         }
+        let upper = Rect { height_px: display.height_px / 3, ..display };
+        let y_px = display.y_px + upper.height_px as i32;
+        let lower = Rect { y_px, height_px: display.height_px - upper.height_px, ..display };
+        source.grab(&[upper, lower])?;
+        assert!(
+            [source.pixels(0), source.pixels(1)].concat() == whole,
+            "two parts in one grab are the whole"
+        );
         source.ping()?;
     }
     let outside = Rect { x_px: geometry.root_width_px as i32 - 5, y_px: 0, width_px: 10, height_px: 10 };
-    assert!(matches!(source.grab(outside), Err(SourceError::Lost(_))), "outside of the root");
+    assert!(matches!(source.grab(&[outside]), Err(SourceError::Lost(_))), "outside of the root");
     source.ping().context("a refused grab does not end the source")
 }
 
@@ -91,8 +99,8 @@ pub fn screen_geometry(
     let display = source.geometry()?.displays[0].clone();
     assert_eq!(display.number, number, "a display keeps its number");
     assert_eq!((display.rect.width_px, display.rect.height_px), size);
-    source.grab(display.rect)?;
-    assert_eq!(source.pixels().len(), (size.0 * size.1 * 4) as usize);
+    source.grab(&[display.rect])?;
+    assert_eq!(source.pixels(0).len(), (size.0 * size.1 * 4) as usize);
     until_quiet(source)
 }
 
@@ -100,7 +108,7 @@ pub fn screen_geometry(
 pub fn lost_screen(source: &mut dyn ScreenSource) {
     let whole = Rect { x_px: 0, y_px: 0, width_px: 8, height_px: 8 };
     assert!(matches!(source.ping(), Err(SourceError::Lost(_))));
-    assert!(matches!(source.grab(whole), Err(SourceError::Lost(_))));
+    assert!(matches!(source.grab(&[whole]), Err(SourceError::Lost(_))));
     assert!(matches!(source.wait(Duration::ZERO), Err(SourceError::Lost(_))));
     assert!(matches!(source.geometry(), Err(SourceError::Lost(_))));
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use praxis_bundle::manifest::{
-    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Manifest, Outcome,
+    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Outcome,
     PointerSettings, System,
 };
 use praxis_bundle::messages::{
@@ -12,7 +12,7 @@ use praxis_bundle::messages::{
     MarkersMessage, Modifier, PointerKind, PointerMessage, Rect, TrackHealth, Window, WindowsMessage,
 };
 use praxis_bundle::narration::{Block, encode_pcm};
-use praxis_bundle::screen::{Encoder, Times};
+use praxis_bundle::screen::{Encoder, Snapshot, Times};
 use praxis_bundle::{LiveWriter, Track};
 use serde::Serialize;
 use uuid::Uuid;
@@ -63,8 +63,10 @@ pub fn write_live(path: &Path) -> Result<()> {
     json(&mut writer, Track::Keys, 450, &key(KeyKind::Release, None, "eacute"))?;
     let shortcut = KeyMessage { modifiers: vec![Modifier::Control], ..key(KeyKind::Press, None, "s") };
     json(&mut writer, Track::Keys, 500, &shortcut)?;
-    encoder.update(10, 10, 2, 1, &[9, 8, 7, 0, 6, 5, 4, 0]);
-    writer.push(screen.channel(), 520 * MILLI, &encoder.delta(times(520)))?;
+    let pixels = [9, 8, 7, 0, 6, 5, 4, 0];
+    encoder.update(&[Snapshot { x_px: 10, y_px: 10, width_px: 2, height_px: 1, pixels: &pixels }]);
+    let delta = encoder.delta(times(520)).context("nothing has changed")?;
+    writer.push(screen.channel(), 520 * MILLI, &delta)?;
     let samples = (0..1600).map(|n| (n % 50) * 100).collect();
     let voice = encode_pcm(&Block { rate_hz: 16_000, position: 0, samples });
     writer.push(Track::Narration.channel(), 600 * MILLI, &voice)?;
@@ -106,7 +108,8 @@ pub fn write_large(path: &Path, megabytes: u32) -> Result<()> {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) as u8
         });
-        encoder.update(0, 0, WIDTH, HEIGHT, &noise.collect::<Vec<_>>());
+        let pixels: Vec<u8> = noise.collect();
+        encoder.update(&[Snapshot { x_px: 0, y_px: 0, width_px: WIDTH, height_px: HEIGHT, pixels: &pixels }]);
         let at = n * 250 * MILLI;
         let times = Times { first_damage: at, capture_start: at, capture_end: at };
         writer.push(screen.key_channel().unwrap_or(screen.channel()), at, &encoder.keyframe(times))?;
@@ -160,7 +163,7 @@ fn manifest() -> Manifest {
             max_fps: 12.0,
             microphone: Some("Built-in".into()),
             narration_rate_hz: Some(16_000),
-            lossy: "never".into(),
+            lossy: Lossy::Never,
         },
         backends: vec![Backend {
             tracks: vec!["pointer".into(), "keys".into()],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use praxis_bundle::manifest::EndReason;
+use praxis_bundle::manifest::{EndReason, Lossy};
 use praxis_bundle::messages::{GeometryMessage, KeyKind, Modifier, PointerKind, Rect};
 use praxis_bundle::screen::{Decoder, MASK_BGR};
 use praxis_bundle::{Track, file};
@@ -42,6 +42,7 @@ fn plan(folder: &Path, stage: &Stage, screen: Box<dyn ScreenSource>) -> Plan {
         folder: folder.to_owned(),
         displays: DisplayChoice::All,
         max_fps: 60.0,
+        lossy: Lossy::Never,
         title: None,
         project: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
@@ -210,13 +211,13 @@ fn what_happens_beneath_a_mask_is_no_damage_and_its_end_is() -> Result<()> {
     let display = desktop.display.clone();
     let mut screen = x11::Screen::open(time(), Some(&display), &hides_windows())?;
     let whole = rect(0, 0, 320, 240);
-    screen.grab(whole)?;
+    screen.grab(&[whole])?;
     assert!(screen.masks().is_empty());
     let place = rect(50, 60, 70, 80);
     let window = OwnWindow::open(&display, place, SECRET, false)?;
     assert_eq!(screen.wait(Duration::from_secs(20))?, Wake::Damaged);
     assert!(screen.take_damage()?.contains(&place));
-    screen.grab(whole)?;
+    screen.grab(&[whole])?;
     assert_eq!(screen.masks(), [place]);
     // Its own paint is beneath the mask.
     let inside = OwnWindow::open(&display, rect(60, 70, 10, 10), [1, 2, 3], false)?;
@@ -228,15 +229,15 @@ fn what_happens_beneath_a_mask_is_no_damage_and_its_end_is() -> Result<()> {
     wait_until("the end of the mask", || {
         screen.wait(Duration::from_millis(100))?;
         damage.extend(screen.take_damage()?);
-        screen.grab(whole)?;
+        screen.grab(&[whole])?;
         Ok(screen.masks().is_empty() && damage.contains(&place))
     })?;
-    assert!(!screen.pixels().chunks_exact(4).any(|pixel| pixel[..3] == MASK_BGR || pixel[..3] == SECRET));
+    assert!(!screen.pixels(0).chunks_exact(4).any(|pixel| pixel[..3] == MASK_BGR || pixel[..3] == SECRET));
     // Nothing is covered for who did not ask for it.
     let _window = OwnWindow::open(&display, place, SECRET, false)?;
     let mut plain = x11::Screen::open(time(), Some(&display), &Own::default())?;
-    plain.grab(place)?;
-    assert!(plain.masks().is_empty() && plain.pixels().chunks_exact(4).all(|pixel| pixel[..3] == SECRET));
+    plain.grab(&[place])?;
+    assert!(plain.masks().is_empty() && plain.pixels(0).chunks_exact(4).all(|pixel| pixel[..3] == SECRET));
     Ok(())
 }
 

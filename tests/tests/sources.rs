@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use praxis_bundle::Track;
-use praxis_bundle::manifest::{Backend, EndReason};
+use praxis_bundle::manifest::{Backend, EndReason, Lossy};
 use praxis_bundle::messages::{self, KeyKind, KeyMessage, PointerKind, PointerMessage, Rect};
 use praxis_capture_core::clock::{SharedTime, SystemTime, Time};
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, Recorder, Voice};
@@ -251,6 +251,7 @@ fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()
         folder: folder.path().to_owned(),
         displays: DisplayChoice::All,
         max_fps: 12.0,
+        lossy: Lossy::Auto,
         title: None,
         project: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use praxis_bundle::file;
-use praxis_bundle::manifest::{EndReason, Outcome};
+use praxis_bundle::manifest::{EndReason, Lossy, Outcome};
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Plan, Voice};
 use praxis_capture_core::sources::synthetic::Stage;
@@ -29,6 +29,7 @@ fn plan(stage: &Stage, folder: &Path, reserve_bytes: u64) -> Plan {
         folder: folder.to_owned(),
         displays: DisplayChoice::All,
         max_fps: 12.0,
+        lossy: Lossy::Auto,
         title: Some("A take".into()),
         project: Some(("Olympus".into(), "expert-7".into())),
         reserve_bytes,

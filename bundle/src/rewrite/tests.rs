@@ -7,7 +7,7 @@ use crate::check::check;
 use crate::manifest::{EndReason, Ending, FORMAT_VERSION, Outcome};
 use crate::messages::{KeyKind, KeyMessage, MarkersMessage};
 use crate::record::{RECORD_HEADER_BYTES, Records, iterate};
-use crate::screen::{Encoder, Times};
+use crate::screen::{Encoder, Snapshot, Times};
 use crate::{LiveWriter, narration::encode_pcm};
 
 const EPOCH: u64 = 1_700_000_000_000_000_000;
@@ -44,11 +44,18 @@ fn live_file() -> Vec<u8> {
     for tick in 0..12u64 {
         let now = tick * 250 * MILLI;
         let times = Times { first_damage: now, capture_start: now, capture_end: now };
-        encoder.update(tick as u32 * 3, 4, 2, 1, &[tick as u8; 8]);
+        let pixels = [tick as u8; 8];
+        encoder.update(&[Snapshot {
+            x_px: tick as u32 * 3,
+            y_px: 4,
+            width_px: 2,
+            height_px: 1,
+            pixels: &pixels,
+        }]);
         if tick % 5 == 0 {
             writer.push(screen.key_channel().unwrap(), now, &encoder.keyframe(times)).unwrap();
         } else {
-            writer.push(screen.channel(), now, &encoder.delta(times)).unwrap();
+            writer.push(screen.channel(), now, &encoder.delta(times).unwrap()).unwrap();
         }
         let key = KeyMessage {
             kind: KeyKind::Press,

@@ -1,7 +1,7 @@
 //! The decoder: rebuilds pictures, and refuses to show one whose base is lost.
 
-use super::{Header, OP_TILE_BGR, TILE_PX, Times};
-use crate::record::Fields;
+use super::operation::{Area, Copy, Operation, TILE_OVERHEAD_BYTES, impossible, operations};
+use super::{Header, TILE_PX, Times, lossy, tile};
 use crate::{Error, Result};
 
 /// A decoded picture.
@@ -13,8 +13,27 @@ pub struct Picture {
     pub height_px: u32,
     /// Pixels as B, G, R, top row first, no padding.
     pub bgr: Vec<u8>,
+    /// For each tile in raster order, whether its pixels are only near to what was on the screen.
+    pub is_lossy: Vec<bool>,
     /// When it was taken.
     pub times: Times,
+}
+
+impl Picture {
+    /// How many tiles are not exact.
+    #[must_use]
+    pub fn num_lossy_tiles(&self) -> usize {
+        self.is_lossy.iter().filter(|is_lossy| **is_lossy).count()
+    }
+
+    fn tiles_across(&self) -> u32 {
+        self.width_px.div_ceil(TILE_PX)
+    }
+
+    fn row(&self, x: u32, y: u32, width: u32) -> std::ops::Range<usize> {
+        let start = (y as usize * self.width_px as usize + x as usize) * 3;
+        start..start + width as usize * 3
+    }
 }
 
 /// Decodes the pictures of one display in the order they were written.
@@ -24,6 +43,8 @@ pub struct Decoder {
     /// Sequence number of the picture held; `None` before a keyframe or after an error.
     held: Option<u32>,
     display: u8,
+    /// Pixels on their way, while copies are carried out.
+    moved: Vec<u8>,
 }
 
 impl Decoder {
@@ -40,17 +61,17 @@ impl Decoder {
     /// After an error nothing is held until the next keyframe.
     pub fn apply(&mut self, sequence: u32, message: &[u8]) -> Result<&Picture> {
         let held = self.held.take();
-        let (header, ops) = Header::parse(message)?;
+        let (header, bytes) = Header::parse(message)?;
         if header.is_key {
-            self.start_key(&header, ops)?;
+            self.start_key(&header, bytes)?;
         } else if held != Some(sequence.wrapping_sub(1)) {
             let needed = sequence.wrapping_sub(1);
             return Err(Error::LostPicture { display: self.display, found: sequence, needed });
         }
         if (header.width_px, header.height_px) != (self.picture.width_px, self.picture.height_px) {
-            return Err(Error::malformed("picture", 0, "a delta of another size than its keyframe"));
+            return Err(impossible("a delta of another size than its keyframe"));
         }
-        self.run(&header, ops)?;
+        self.run(&header, bytes)?;
         self.picture.times = header.times;
         self.held = Some(sequence);
         Ok(&self.picture)
@@ -63,40 +84,86 @@ impl Decoder {
     }
 
     /// Makes room for a keyframe, but only if its tiles are really there to fill it.
-    fn start_key(&mut self, header: &Header, ops: &[u8]) -> Result<()> {
+    fn start_key(&mut self, header: &Header, bytes: &[u8]) -> Result<()> {
         let num_tiles = header.width_px.div_ceil(TILE_PX) * header.height_px.div_ceil(TILE_PX);
-        let bytes = (header.width_px * header.height_px * 3) as usize;
-        if header.num_ops != num_tiles || ops.len() != bytes + 5 * num_tiles as usize {
-            return Err(Error::malformed("picture", 0, "a keyframe that does not cover its display exactly"));
+        let pixel_bytes = header.width_px as usize * header.height_px as usize * 3;
+        if header.num_ops != num_tiles
+            || bytes.len() != pixel_bytes + TILE_OVERHEAD_BYTES * num_tiles as usize
+        {
+            return Err(impossible("a keyframe that does not cover its display exactly"));
         }
-        self.picture.bgr.resize(bytes, 0);
+        self.picture.bgr.resize(pixel_bytes, 0);
+        self.picture.is_lossy.resize(num_tiles as usize, false);
         (self.picture.width_px, self.picture.height_px) = (header.width_px, header.height_px);
         Ok(())
     }
 
-    /// Runs the operations. Tiles must come in raster order, each at most once, so a keyframe's fill the picture.
-    fn run(&mut self, header: &Header, ops: &[u8]) -> Result<()> {
-        let mut fields = Fields::of("picture", ops);
-        let tiles_across = header.width_px.div_ceil(TILE_PX);
-        let mut next_tile = 0;
-        for _ in 0..header.num_ops {
-            let code = fields.u8()?;
-            if code != OP_TILE_BGR {
-                return Err(fields.malformed(format!("unknown operation {code:#04x}")));
+    /// Carries out the operations. Copies are read before anything is written.
+    fn run(&mut self, header: &Header, bytes: &[u8]) -> Result<()> {
+        let mut copies = Vec::new();
+        for operation in operations(header, bytes) {
+            let operation = operation?;
+            if let Operation::Copy(copy) = operation {
+                self.lift(&copy)?;
+                copies.push(copy);
+                continue;
             }
-            let (tile_x, tile_y) = (u32::from(fields.u16()?), u32::from(fields.u16()?));
-            let (left, top) = (tile_x * TILE_PX, tile_y * TILE_PX);
-            let tile = tile_y * tiles_across + tile_x;
-            if left >= header.width_px || top >= header.height_px || tile < next_tile {
-                return Err(fields.malformed(format!("tile {tile_x},{tile_y} outside or out of order")));
-            }
-            next_tile = tile + 1;
-            let row_bytes = (TILE_PX.min(header.width_px - left) * 3) as usize;
-            for y in top..header.height_px.min(top + TILE_PX) {
-                let start = ((y * header.width_px + left) * 3) as usize;
-                self.picture.bgr[start..start + row_bytes].copy_from_slice(fields.take(row_bytes)?);
+            self.put_down(&std::mem::take(&mut copies));
+            match operation {
+                Operation::Tile { column, row, is_planar, data } => {
+                    let area = Area::of_tile(column, row, header.width_px, header.height_px);
+                    tile::unpack(data, is_planar, area, &mut self.picture.bgr, header.width_px);
+                    let number = row * self.picture.tiles_across() + column;
+                    self.picture.is_lossy[number as usize] = false;
+                }
+                Operation::Lossy { area, jpeg } => {
+                    let pixels = lossy::decode(jpeg, area.width, area.height)?;
+                    let rows = pixels.chunks_exact(area.width as usize * 3);
+                    for (y, row) in (area.y..area.bottom()).zip(rows) {
+                        let at = self.picture.row(area.x, y, area.width);
+                        self.picture.bgr[at].copy_from_slice(row);
+                    }
+                    area.tiles(self.picture.tiles_across())
+                        .for_each(|tile| self.picture.is_lossy[tile] = true);
+                }
+                Operation::Copy(_) => {}
             }
         }
-        fields.end()
+        self.put_down(&copies);
+        Ok(())
+    }
+
+    /// Reads the pixels of a copy, which must be exact: two decoders need not agree on others.
+    fn lift(&mut self, copy: &Copy) -> Result<()> {
+        let from = Area { x: copy.from_x, y: copy.from_y, ..copy.to };
+        if from.tiles(self.picture.tiles_across()).any(|tile| self.picture.is_lossy[tile]) {
+            return Err(impossible("a copy from pixels that are not exact"));
+        }
+        for y in from.y..from.bottom() {
+            let at = self.picture.row(from.x, y, from.width);
+            self.moved.extend_from_slice(&self.picture.bgr[at]);
+        }
+        Ok(())
+    }
+
+    fn put_down(&mut self, copies: &[Copy]) {
+        let mut moved = std::mem::take(&mut self.moved);
+        let mut rest = &moved[..];
+        for Copy { to, .. } in copies {
+            for y in to.y..to.bottom() {
+                let at = self.picture.row(to.x, y, to.width);
+                let (row, after) = rest.split_at(at.len());
+                self.picture.bgr[at].copy_from_slice(row);
+                rest = after;
+            }
+            let Picture { width_px, height_px, .. } = self.picture;
+            let across = self.picture.tiles_across();
+            for tile in to.tiles(across) {
+                let area = Area::of_tile(tile as u32 % across, tile as u32 / across, width_px, height_px);
+                self.picture.is_lossy[tile] &= !area.is_within(*to);
+            }
+        }
+        moved.clear();
+        self.moved = moved;
     }
 }

@@ -1,13 +1,20 @@
-//! Screen pictures: exact keyframes and deltas of 32-pixel tiles.
+//! Screen pictures: exact keyframes, and deltas of copied rectangles, 32-pixel tiles and, under load, lossy rectangles.
 //!
 //! A picture message is a header and a list of operations on the previous picture ([`Encoder`], [`Decoder`]).
-//! Operations are stored raw; the chunk's zstd does the rest. The layout is in `docs/bundle-format.md`.
+//! Exact operations are stored raw; the chunk's zstd does the rest. The layout is in `docs/bundle-format.md`.
 
 mod decode;
 mod encode;
+mod governor;
+mod lossy;
+mod motion;
+mod operation;
+mod tile;
 
 pub use decode::{Decoder, Picture};
-pub use encode::Encoder;
+pub use encode::{Encoder, Snapshot};
+pub use lossy::MAX_DECODER_DIFFERENCE;
+pub use operation::{Area, Copy, Operation, operations};
 
 use crate::record::Fields;
 use crate::{Error, Result};
@@ -22,8 +29,6 @@ pub const MAX_PIXELS: u64 = 21_000_000;
 pub const HEADER_BYTES: usize = 40;
 /// The colour of a mask: B, G, R of every pixel that a picture does not show.
 pub const MASK_BGR: [u8; 3] = [0x7f; 3];
-/// One tile of packed BGR.
-pub const OP_TILE_BGR: u8 = 0x01;
 
 const VERSION: u8 = 1;
 

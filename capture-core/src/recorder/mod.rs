@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use praxis_bundle::manifest::{
-    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Manifest, Outcome, PointerSettings,
+    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Outcome,
+    PointerSettings,
 };
 use praxis_bundle::messages::{GapReason, GeometryMessage, MarkersMessage, TrackHealth};
 use praxis_bundle::{Track, file};
@@ -86,6 +87,8 @@ pub struct Plan {
     pub displays: DisplayChoice,
     /// Most pictures per second.
     pub max_fps: f64,
+    /// Whether pictures may be lossy under load.
+    pub lossy: Lossy,
     /// Title of the session.
     pub title: Option<String>,
     /// The project it belongs to, and the expert's pseudonym there.
@@ -235,6 +238,7 @@ impl Recorder {
             context.clone(),
             plan.displays,
             plan.max_fps,
+            plan.lossy,
             shared_geometry.clone(),
             missed_damage.clone(),
         );
@@ -473,12 +477,7 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
         task: None,
         expert: plan.project.as_ref().map(|(_, expert)| expert.clone()),
         consent_version: None,
-        capture: CaptureSettings {
-            max_fps: plan.max_fps,
-            microphone,
-            narration_rate_hz,
-            lossy: "never".into(),
-        },
+        capture: CaptureSettings { max_fps: plan.max_fps, microphone, narration_rate_hz, lossy: plan.lossy },
         backends,
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use praxis_bundle::Track;
+use praxis_bundle::manifest::Lossy;
 use praxis_bundle::messages::{GapReason, GeometryMessage, Mask, MaskReason, Rect};
-use praxis_bundle::screen::{Encoder, Times};
+use praxis_bundle::screen::{Encoder, Snapshot, Times};
 
 use super::Context;
 use crate::sources::{ScreenSource, SourceError, Stop, Wake};
@@ -19,8 +20,10 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A full compare repairs what was not announced.
 const REPAIR_NANOS: u64 = 2_000_000_000;
 const PING_NANOS: u64 = 1_000_000_000;
-/// A keyframe at least so often, if anything changed.
-const KEY_NANOS: u64 = 60_000_000_000;
+/// Another snapshot costs as much as so many pixels more in one.
+const SNAPSHOT_PIXELS: u64 = 60_000;
+/// Most snapshots for one picture.
+const MAX_SNAPSHOTS: usize = 8;
 /// Failed grabs in a row after which the display counts as gone.
 const MAX_FAILURES: u32 = 3;
 
@@ -74,8 +77,6 @@ struct Lane {
     rect: Rect,
     encoder: Encoder,
     needs_key: bool,
-    bytes_since_key: usize,
-    last_key_nanos: u64,
     /// What its last picture does not show, as the geometry track says.
     masks: Vec<Mask>,
 }
@@ -86,6 +87,7 @@ pub(super) struct ScreenFeed {
     context: Context,
     choice: DisplayChoice,
     frame_nanos: u64,
+    lossy: Lossy,
     lanes: Vec<Lane>,
     /// Shared with the input feed, which names the display of each pointer event.
     geometry: Arc<RwLock<GeometryMessage>>,
@@ -101,6 +103,7 @@ impl ScreenFeed {
         context: Context,
         choice: DisplayChoice,
         max_fps: f64,
+        lossy: Lossy,
         geometry: Arc<RwLock<GeometryMessage>>,
         missed_damage: Arc<AtomicU64>,
     ) -> Self {
@@ -109,6 +112,7 @@ impl ScreenFeed {
             context,
             choice,
             frame_nanos: (1e9 / max_fps) as u64,
+            lossy,
             lanes: Vec::new(),
             geometry,
             missed_damage,
@@ -150,7 +154,7 @@ impl ScreenFeed {
                 next_repair = self.context.clock.now_nanos() + REPAIR_NANOS;
             }
             match self.source.wait(LOOK)? {
-                Wake::Quiet => {}
+                Wake::Quiet => self.make_exact(),
                 Wake::GeometryChanged => {
                     self.follow_geometry()?;
                     self.try_capture(true)?;
@@ -216,25 +220,32 @@ impl ScreenFeed {
     ) -> Result<(), SourceError> {
         let clock = self.context.clock.clone();
         let lane = &mut self.lanes[at];
-        let area = if is_full || lane.needs_key { Some(lane.rect) } else { bounding(damage, lane.rect) };
-        let Some(mut area) = area else { return Ok(()) };
+        let mut areas = if is_full || lane.needs_key { vec![lane.rect] } else { areas_of(damage, lane.rect) };
+        if areas.is_empty() {
+            return Ok(());
+        }
         let mut start = clock.now_nanos();
-        self.source.grab(area)?;
+        self.source.grab(&areas)?;
         let mut masks = masks_on(&*self.source, lane.rect);
-        if area != lane.rect && (masks != lane.masks || self.source.is_damaged()?) {
-            // Something was painted in between, perhaps partly outside the area, or other places are covered than in
+        if areas != [lane.rect] && (masks != lane.masks || self.source.is_damaged()?) {
+            // Something was painted in between, perhaps partly outside the areas, or other places are covered than in
             // the picture before: only the whole display is one moment.
-            area = lane.rect;
+            areas = vec![lane.rect];
             start = clock.now_nanos();
-            self.source.grab(area)?;
+            self.source.grab(&areas)?;
             masks = masks_on(&*self.source, lane.rect);
         }
         let end = clock.now_nanos();
         let are_masks_new = masks != lane.masks;
         lane.masks = masks;
-        let pixels = self.source.pixels();
-        let (x, y) = ((area.x_px - lane.rect.x_px) as u32, (area.y_px - lane.rect.y_px) as u32);
-        let num_changed = lane.encoder.update(x, y, area.width_px, area.height_px, pixels);
+        let snapshots = areas.iter().enumerate().map(|(at, area)| Snapshot {
+            x_px: (area.x_px - lane.rect.x_px) as u32,
+            y_px: (area.y_px - lane.rect.y_px) as u32,
+            width_px: area.width_px,
+            height_px: area.height_px,
+            pixels: self.source.pixels(at),
+        });
+        let num_changed = lane.encoder.update(&snapshots.collect::<Vec<_>>());
         let is_unannounced = is_full && num_changed > 0 && !lane.needs_key && damage.is_empty();
         if is_unannounced && !are_masks_new && !self.source.is_damaged()? {
             self.missed_damage.fetch_add(1, Ordering::Relaxed);
@@ -247,6 +258,14 @@ impl ScreenFeed {
             Times { first_damage: first_damage.unwrap_or(start), capture_start: start, capture_end: end };
         self.lanes[at].send(&self.context, times);
         Ok(())
+    }
+
+    /// Nothing has happened for a moment: what was lossy and has settled is sent exactly.
+    fn make_exact(&mut self) {
+        let now = self.context.clock.now_nanos();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.encoder.is_dirty()) {
+            lane.send(&self.context, Times { first_damage: now, capture_start: now, capture_end: now });
+        }
     }
 
     /// Says on the geometry track what the pictures do not show from now on.
@@ -296,6 +315,7 @@ impl ScreenFeed {
                 continue;
             }
             let encoder = match Encoder::new(rect.width_px, rect.height_px) {
+                Ok(encoder) if self.lossy == Lossy::Auto => encoder.with_governor(),
                 Ok(encoder) => encoder,
                 Err(error) if is_first => {
                     let why = format!(
@@ -310,15 +330,7 @@ impl ScreenFeed {
                     continue;
                 }
             };
-            let lane = Lane {
-                number,
-                rect,
-                encoder,
-                needs_key: true,
-                bytes_since_key: 0,
-                last_key_nanos: now,
-                masks: Vec::new(),
-            };
+            let lane = Lane { number, rect, encoder, needs_key: true, masks: Vec::new() };
             match position {
                 Some(at) => self.lanes[at] = lane,
                 None => {
@@ -346,27 +358,39 @@ impl Lane {
             return;
         }
         let track = Track::Screen(self.number);
-        let is_key = self.needs_key
-            || self.bytes_since_key > 2 * self.encoder.key_bytes()
-            || times.capture_end - self.last_key_nanos > KEY_NANOS;
+        let is_key = self.needs_key || self.encoder.is_key_due(times.capture_end);
         let (channel, data) = match track.key_channel().filter(|_| is_key) {
             Some(key) => (key, self.encoder.keyframe(times)),
-            None => (track.channel(), self.encoder.delta(times)),
+            None => match self.encoder.delta(times) {
+                Some(data) => (track.channel(), data),
+                None => return,
+            },
         };
-        let num_bytes = data.len();
-        let is_accepted = context.queues.send(channel, times.capture_end, data);
         // A refused picture breaks the chain: the next one must stand alone.
-        self.needs_key = !is_accepted;
-        self.bytes_since_key += num_bytes;
-        if is_key && is_accepted {
-            (self.bytes_since_key, self.last_key_nanos) = (0, times.capture_end);
-        }
+        self.needs_key = !context.queues.send(channel, times.capture_end, data);
     }
 }
 
-/// The smallest rectangle inside `display` around all damage.
-fn bounding(damage: &[Rect], display: Rect) -> Option<Rect> {
-    damage.iter().map(|rect| rect.clip(display)).filter(|rect| !rect.is_empty()).reduce(|a, b| a.around(b))
+/// Rectangles inside `display` that together hold all damage and do not overlap: few, and little besides the damage.
+fn areas_of(damage: &[Rect], display: Rect) -> Vec<Rect> {
+    let mut areas: Vec<Rect> = Vec::new();
+    for rect in damage.iter().map(|rect| rect.clip(display)).filter(|rect| !rect.is_empty()) {
+        let mut area = rect;
+        // What it joins may make it meet another one.
+        while let Some(at) = areas.iter().position(|other| belong_together(area, *other)) {
+            area = area.around(areas.swap_remove(at));
+        }
+        areas.push(area);
+    }
+    if areas.len() > MAX_SNAPSHOTS {
+        return areas.into_iter().reduce(|a, b| a.around(b)).into_iter().collect();
+    }
+    areas
+}
+
+fn belong_together(a: Rect, b: Rect) -> bool {
+    let pixels = |rect: Rect| u64::from(rect.width_px) * u64::from(rect.height_px);
+    !a.clip(b).is_empty() || pixels(a.around(b)) <= pixels(a) + pixels(b) + SNAPSHOT_PIXELS
 }
 
 /// What the last grab does not show of a display.

@@ -88,22 +88,23 @@ pub trait ScreenSource: Send {
     /// `Lost` if the display server is gone.
     fn take_damage(&mut self) -> Result<Vec<Rect>, SourceError>;
 
-    /// Whether damage was announced, up to the moment of the last [`Self::grab`], that was not taken yet. A grab
+    /// Whether damage was announced, up to the end of the last [`Self::grab`], that was not taken yet. A grab
     /// for which this is false shows every change up to its moment inside the damage taken before it.
     ///
     /// # Errors
     /// `Lost` if the display server is gone.
     fn is_damaged(&mut self) -> Result<bool, SourceError>;
 
-    /// One snapshot, taken by the display server in one piece: BGRX, 4 bytes per pixel, top row first, no padding
-    /// between rows. `rect` is in root pixels and inside the root window.
+    /// Snapshots of rectangles that do not overlap, in root pixels and inside the root window. Each is taken by the
+    /// display server in one piece; that all are of one moment is certain if [`Self::is_damaged`] says no afterwards.
     ///
     /// # Errors
-    /// `Lost` if the display server is gone or the rectangle is no longer on the screen.
-    fn grab(&mut self, rect: Rect) -> Result<(), SourceError>;
+    /// `Lost` if the display server is gone or a rectangle is no longer on the screen.
+    fn grab(&mut self, rects: &[Rect]) -> Result<(), SourceError>;
 
-    /// The pixels of the last [`Self::grab`].
-    fn pixels(&self) -> &[u8];
+    /// The pixels of one rectangle of the last [`Self::grab`]: BGRX, 4 bytes per pixel, top row first, no padding
+    /// between rows.
+    fn pixels(&self, at: usize) -> &[u8];
 
     /// The rectangles of the whole root that belonged to the recorder at the moment of the last [`Self::grab`], and
     /// shortly before it: what of them is in its pixels is covered with [`praxis_bundle::screen::MASK_BGR`], and

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use praxis_bundle::manifest::Outcome;
+use praxis_bundle::manifest::{Lossy, Outcome};
 
 use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
@@ -192,6 +192,7 @@ impl Studio {
                 folder: self.folders.sessions.clone(),
                 displays,
                 max_fps: settings.max_fps.into(),
+                lossy: Lossy::Auto,
                 title,
                 project: self.enrolment().map(|enrolment| (enrolment.project, enrolment.expert)),
                 reserve_bytes: u64::from(settings.keep_free_mib) << 20,

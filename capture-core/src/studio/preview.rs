@@ -97,8 +97,8 @@ impl Preview {
             let display = displays.iter().find(|display| display.number == number);
             let rect: Rect =
                 display.ok_or_else(|| SourceError::Unavailable("this display is gone".into()))?.rect;
-            screen.grab(rect)?;
-            Ok(thumbnail::png::<4>(screen.pixels(), rect.width_px, rect.height_px, PICTURE_WIDTH_PX))
+            screen.grab(&[rect])?;
+            Ok(thumbnail::png::<4>(screen.pixels(0), rect.width_px, rect.height_px, PICTURE_WIDTH_PX))
         })
     }
 

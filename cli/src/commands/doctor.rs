@@ -71,8 +71,8 @@ fn screen(source: &mut dyn ScreenSource) -> Outcome {
                 display.name
             )
         })?;
-        source.grab(display.rect).map_err(|error| error.to_string())?;
-        let mut colours: Vec<&[u8]> = source.pixels().chunks_exact(4).map(|pixel| &pixel[..3]).collect();
+        source.grab(&[display.rect]).map_err(|error| error.to_string())?;
+        let mut colours: Vec<&[u8]> = source.pixels(0).chunks_exact(4).map(|pixel| &pixel[..3]).collect();
         colours.sort_unstable();
         colours.dedup();
         got.push(format!("{} with {width_px}×{height_px} pixels in {} colours", display.name, colours.len()));

@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
             false => DisplayChoice::Named(arguments.display.clone()),
         },
         max_fps: arguments.fps.into(),
+        lossy: arguments.lossy.into(),
         title: arguments.title.clone(),
         project: project(),
         reserve_bytes: arguments.keep_free << 20,

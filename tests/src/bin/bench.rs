@@ -47,9 +47,9 @@ fn grabs() -> Result<()> {
     let measure = |what: &str, own: &Own| -> Result<()> {
         let mut screen = x11::Screen::open(Arc::new(SystemTime), Some(&desktop.display), own)?;
         for (part, rect) in [("whole", place(0, 0, 1920, 1080)), ("part", place(700, 500, 200, 100))] {
-            screen.grab(rect)?;
+            screen.grab(&[rect])?;
             let (wall, cpu) = (boot_nanos(), cpu_nanos());
-            (0..COUNT).try_for_each(|_| screen.grab(rect))?;
+            (0..COUNT).try_for_each(|_| screen.grab(&[rect]))?;
             let micros = |nanos: u64| nanos as f64 / 1e3 / f64::from(COUNT);
             let (wall, cpu) = (micros(boot_nanos() - wall), micros(cpu_nanos() - cpu));
             println!("{what}, {part}: {wall:.1} µs a picture, {cpu:.1} µs of it ours");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use praxis_bundle::manifest::Lossy;
 use praxis_bundle::messages::{KeyKind, KeyMessage, PointerKind, PointerMessage, Rect, Window};
 use praxis_capture_core::clock::SystemTime;
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Plan, Recorder, Voice};
@@ -28,6 +29,7 @@ fn main() -> Result<()> {
         folder,
         displays: DisplayChoice::All,
         max_fps: 12.0,
+        lossy: Lossy::Auto,
         title: None,
         project: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

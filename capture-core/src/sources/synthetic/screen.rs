@@ -13,7 +13,7 @@ use crate::sources::{ScreenSource, SourceError, Wake};
 /// Records the stage's displays.
 pub struct Screen {
     canvas: Arc<(Mutex<Canvas>, Condvar)>,
-    grabbed: Vec<u8>,
+    grabbed: Vec<Vec<u8>>,
     masks: Vec<Rect>,
 }
 
@@ -61,32 +61,17 @@ impl ScreenSource for Screen {
         Ok(!self.canvas()?.damage.is_empty())
     }
 
-    fn grab(&mut self, rect: Rect) -> Result<(), SourceError> {
-        let mut grabbed = std::mem::take(&mut self.grabbed);
-        grabbed.clear();
+    fn grab(&mut self, rects: &[Rect]) -> Result<(), SourceError> {
         let canvas = self.canvas()?;
-        let (width, height) = (canvas.geometry.root_width_px, canvas.geometry.root_height_px);
-        let is_inside = rect.x_px >= 0
-            && rect.y_px >= 0
-            && rect.x_px as u32 + rect.width_px <= width
-            && rect.y_px as u32 + rect.height_px <= height;
-        if !is_inside {
-            return Err(SourceError::Lost("the rectangle is no longer on the stage".into()));
-        }
-        for y in rect.y_px as u32..rect.y_px as u32 + rect.height_px {
-            let start = ((y * width + rect.x_px as u32) * 4) as usize;
-            grabbed.extend_from_slice(&canvas.pixels[start..start + (rect.width_px * 4) as usize]);
-        }
         let masks = outermost(canvas.own.clone());
+        let grabbed = rects.iter().map(|rect| canvas.grab(*rect, &masks)).collect::<Result<_, _>>()?;
         drop(canvas);
-        self.masks = masks;
-        cover(&mut grabbed, rect, &self.masks);
-        self.grabbed = grabbed;
+        (self.grabbed, self.masks) = (grabbed, masks);
         Ok(())
     }
 
-    fn pixels(&self) -> &[u8] {
-        &self.grabbed
+    fn pixels(&self, at: usize) -> &[u8] {
+        &self.grabbed[at]
     }
 
     fn masks(&self) -> &[Rect] {
@@ -95,5 +80,26 @@ impl ScreenSource for Screen {
 
     fn ping(&mut self) -> Result<(), SourceError> {
         self.canvas().map(drop)
+    }
+}
+
+impl Canvas {
+    /// The pixels of a rectangle, with what is masked covered.
+    fn grab(&self, rect: Rect, masks: &[Rect]) -> Result<Vec<u8>, SourceError> {
+        let (width, height) = (self.geometry.root_width_px, self.geometry.root_height_px);
+        let is_inside = rect.x_px >= 0
+            && rect.y_px >= 0
+            && rect.x_px as u32 + rect.width_px <= width
+            && rect.y_px as u32 + rect.height_px <= height;
+        if !is_inside {
+            return Err(SourceError::Lost("the rectangle is no longer on the stage".into()));
+        }
+        let mut grabbed = Vec::with_capacity((rect.width_px * rect.height_px * 4) as usize);
+        for y in rect.y_px as u32..rect.y_px as u32 + rect.height_px {
+            let start = ((y * width + rect.x_px as u32) * 4) as usize;
+            grabbed.extend_from_slice(&self.pixels[start..start + (rect.width_px * 4) as usize]);
+        }
+        cover(&mut grabbed, rect, masks);
+        Ok(grabbed)
     }
 }

@@ -3,6 +3,8 @@
 //! The recorder's own windows are covered in every picture, if that is asked for, by where they were when the server took
 //! it ([`super::own`]). What happens beneath a cover is no damage.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use praxis_bundle::manifest::Backend;
@@ -32,10 +34,12 @@ pub struct Screen {
     has_randr: bool,
     /// The shared segment and its id on the server; `None` where memory cannot be shared (a remote display).
     shared: Option<(shm::Seg, Segment)>,
-    /// The last picture, where memory is not shared.
+    /// The last pictures, where memory is not shared.
     copied: Vec<u8>,
-    /// Bytes of the last picture in shared memory; `None` if it was copied.
-    grabbed_bytes: Option<usize>,
+    /// Where each of the last pictures is, in shared memory or in what was copied.
+    places: Vec<Range<usize>>,
+    /// Whether the last pictures are in shared memory.
+    is_shared: bool,
     is_damaged: bool,
     is_geometry_changed: bool,
     /// Names of the displays; the position is the number.
@@ -112,7 +116,8 @@ impl Screen {
             has_randr,
             shared: None,
             copied: Vec::new(),
-            grabbed_bytes: None,
+            places: Vec::new(),
+            is_shared: false,
             is_damaged: false,
             is_geometry_changed: false,
             names: Vec::new(),
@@ -171,22 +176,28 @@ impl Screen {
         Ok(own.masks(now))
     }
 
-    /// Covers what was ours when the server answered the request of that number with the picture of `rect`.
-    fn cover(&mut self, rect: Rect, bytes: usize, request: SequenceNumber) -> Result<(), X11Error> {
+    /// Covers in each picture what was ours when the server answered the request for it.
+    fn cover(&mut self, rects: &[Rect], requests: &[SequenceNumber]) -> Result<(), X11Error> {
         if self.own.is_none() {
             return Ok(());
         }
-        let mut later = Vec::new();
-        while let Some((event, after)) = self.connection.poll_for_event_with_sequence()? {
-            if after < request { self.note(&event) } else { later.push(event) }
+        let mut events = VecDeque::new();
+        while let Some(event) = self.connection.poll_for_event_with_sequence()? {
+            events.push_back(event);
         }
-        self.masks = self.masks_now()?;
-        later.iter().for_each(|event| self.note(event));
-        let pixels = match (&mut self.shared, self.grabbed_bytes) {
-            (Some((_, segment)), Some(_)) => segment.write(bytes),
-            _ => &mut self.copied,
-        };
-        cover(pixels, rect, &self.masks);
+        for (at, request) in requests.iter().enumerate() {
+            while let Some((event, _)) = events.pop_front_if(|(_, after)| *after < *request) {
+                self.note(&event);
+            }
+            self.masks = self.masks_now()?;
+            let place = self.places[at].clone();
+            let pixels = match &mut self.shared {
+                Some((_, segment)) if self.is_shared => segment.write(place.end),
+                _ => &mut self.copied,
+            };
+            cover(&mut pixels[place], rects[at], &self.masks);
+        }
+        events.iter().for_each(|(event, _)| self.note(event));
         Ok(())
     }
 
@@ -333,42 +344,32 @@ impl ScreenSource for Screen {
         Ok(self.is_damaged)
     }
 
-    fn grab(&mut self, rect: Rect) -> Result<(), SourceError> {
-        let bytes = rect.width_px as usize * rect.height_px as usize * 4;
-        let (x, y, width, height) =
-            (rect.x_px as i16, rect.y_px as i16, rect.width_px as u16, rect.height_px as u16);
-        if let Some((id, segment)) = &self.shared
-            && segment.num_bytes() >= bytes
-        {
-            let grab = || -> Result<_, X11Error> {
-                let format = ImageFormat::Z_PIXMAP.into();
-                let cookie =
-                    self.connection.shm_get_image(self.root, x, y, width, height, !0, format, *id, 0)?;
-                let request = cookie.sequence_number();
-                cookie.reply()?;
-                Ok(request)
-            };
-            let request = grab()?;
-            self.grabbed_bytes = Some(bytes);
-            return Ok(self.cover(rect, bytes, request)?);
+    fn grab(&mut self, rects: &[Rect]) -> Result<(), SourceError> {
+        self.places.clear();
+        let mut end = 0;
+        for rect in rects {
+            let start = end;
+            end += rect.width_px as usize * rect.height_px as usize * 4;
+            self.places.push(start..end);
         }
-        let grab = || -> Result<_, X11Error> {
-            let format = ImageFormat::Z_PIXMAP;
-            let cookie = self.connection.get_image(format, self.root, x, y, width, height, !0)?;
-            let request = cookie.sequence_number();
-            Ok((cookie.reply()?.data, request))
+        let requests = match &self.shared {
+            Some((id, segment)) if segment.num_bytes() >= end => {
+                self.is_shared = true;
+                grab_shared(&self.connection, self.root, rects, &self.places, *id)?
+            }
+            _ => {
+                self.is_shared = false;
+                grab_copied(&self.connection, self.root, rects, &self.places, &mut self.copied)?
+            }
         };
-        let (data, request) = grab()?;
-        self.copied = data;
-        self.copied.truncate(bytes);
-        self.grabbed_bytes = None;
-        Ok(self.cover(rect, bytes, request)?)
+        Ok(self.cover(rects, &requests)?)
     }
 
-    fn pixels(&self) -> &[u8] {
-        match (&self.shared, self.grabbed_bytes) {
-            (Some((_, segment)), Some(bytes)) => segment.read(bytes),
-            _ => &self.copied,
+    fn pixels(&self, at: usize) -> &[u8] {
+        let place = self.places[at].clone();
+        match &self.shared {
+            Some((_, segment)) if self.is_shared => &segment.read(place.end)[place],
+            _ => &self.copied[place],
         }
     }
 
@@ -381,4 +382,52 @@ impl ScreenSource for Screen {
         ping()?;
         Ok(())
     }
+}
+
+/// Has the server write pictures into shared memory; returns the numbers of the requests.
+fn grab_shared(
+    connection: &RustConnection,
+    root: Window,
+    rects: &[Rect],
+    places: &[Range<usize>],
+    id: shm::Seg,
+) -> Result<Vec<SequenceNumber>, X11Error> {
+    let mut cookies = Vec::with_capacity(rects.len());
+    for (rect, place) in rects.iter().zip(places) {
+        let (x, y, width, height) = wire(*rect);
+        let (format, start) = (ImageFormat::Z_PIXMAP.into(), place.start as u32);
+        cookies.push(connection.shm_get_image(root, x, y, width, height, !0, format, id, start)?);
+    }
+    let answered = |cookie: x11rb::cookie::Cookie<'_, _, shm::GetImageReply>| {
+        let request = cookie.sequence_number();
+        cookie.reply().map(|_| request)
+    };
+    // All are answered before an error is told: none may write into the memory later.
+    let answers: Vec<_> = cookies.into_iter().map(answered).collect();
+    Ok(answers.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// Has the server send pictures.
+fn grab_copied(
+    connection: &RustConnection,
+    root: Window,
+    rects: &[Rect],
+    places: &[Range<usize>],
+    copied: &mut Vec<u8>,
+) -> Result<Vec<SequenceNumber>, X11Error> {
+    let mut requests = Vec::with_capacity(rects.len());
+    copied.clear();
+    for (rect, place) in rects.iter().zip(places) {
+        let (x, y, width, height) = wire(*rect);
+        let cookie = connection.get_image(ImageFormat::Z_PIXMAP, root, x, y, width, height, !0)?;
+        requests.push(cookie.sequence_number());
+        copied.extend_from_slice(&cookie.reply()?.data);
+        copied.truncate(place.end);
+    }
+    Ok(requests)
+}
+
+/// A rectangle as the X protocol wants it.
+fn wire(rect: Rect) -> (i16, i16, u16, u16) {
+    (rect.x_px as i16, rect.y_px as i16, rect.width_px as u16, rect.height_px as u16)
 }
