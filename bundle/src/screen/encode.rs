@@ -14,7 +14,7 @@ use crate::Result;
 /// A keyframe at least so often, if anything changed.
 const KEY_NANOS: u64 = 60_000_000_000;
 /// A keyframe when decoding the changes since the last one takes the work of so many pictures.
-const KEY_PICTURES: usize = 4;
+const KEY_PICTURES: f64 = 4.0;
 /// What a pixel of a copy costs to decode, in parts of a pixel that must be decompressed too.
 const COPY_COST: f64 = 0.25;
 
@@ -122,12 +122,18 @@ impl Encoder {
             || self.governor.is_some() && self.is_lossy.contains(&true)
     }
 
+    /// Whether there was a change since the last keyframe.
+    #[must_use]
+    pub fn has_changed_since_key(&self) -> bool {
+        self.cost_since_key > 0.0
+    }
+
     /// Whether the next message should stand alone, so that seeking stays quick.
     #[must_use]
     pub fn is_key_due(&self, now_nanos: u64) -> bool {
         let picture_bytes = (self.pixels.len() / 4 * 3) as f64;
-        self.cost_since_key > KEY_PICTURES as f64 * picture_bytes
-            || now_nanos.saturating_sub(self.last_key_nanos) > KEY_NANOS
+        self.cost_since_key > KEY_PICTURES * picture_bytes
+            || self.has_changed_since_key() && now_nanos.saturating_sub(self.last_key_nanos) > KEY_NANOS
     }
 
     /// A picture that is decodable alone; every pixel is exact.

@@ -204,6 +204,10 @@ impl ScreenFeed {
         let damage = self.source.take_damage()?;
         self.last_capture = clock.now_nanos();
         let first_damage = self.first_damage.take();
+        // Together on all displays: a player that seeks then reads one stretch of the file for all of them.
+        if self.lanes.iter().any(|lane| lane.encoder.is_key_due(self.last_capture)) {
+            self.lanes.iter_mut().for_each(|lane| lane.needs_key |= lane.encoder.has_changed_since_key());
+        }
         for at in 0..self.lanes.len() {
             self.capture_lane(at, is_full, &damage, first_damage)?;
         }
@@ -352,14 +356,13 @@ impl ScreenFeed {
 }
 
 impl Lane {
-    /// Sends the change since the last message, if there is one, as a delta or, when it is time, as a keyframe.
+    /// Sends the change since the last message, if there is one, as a delta or, where one is needed, as a keyframe.
     fn send(&mut self, context: &Context, times: Times) {
         if !self.encoder.is_dirty() && !self.needs_key {
             return;
         }
         let track = Track::Screen(self.number);
-        let is_key = self.needs_key || self.encoder.is_key_due(times.capture_end);
-        let (channel, data) = match track.key_channel().filter(|_| is_key) {
+        let (channel, data) = match track.key_channel().filter(|_| self.needs_key) {
             Some(key) => (key, self.encoder.keyframe(times)),
             None => match self.encoder.delta(times) {
                 Some(data) => (track.channel(), data),
