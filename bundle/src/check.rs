@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::index::parse_chunk_index;
+use crate::layout::{parse_attachment, parse_channel};
+use crate::limits::MAX_TOTAL_PIXELS;
 use crate::messages as json;
 use crate::narration;
 use crate::record::{Chunk, Fields, MAGIC, RECORD_HEADER_BYTES, op};
@@ -16,6 +18,7 @@ use crate::{Channel, Result, Track};
 
 /// Findings listed; more are only counted.
 const MAX_FINDINGS: usize = 100;
+const MAX_FINDING_CHARS: usize = 400;
 
 /// The result of a check.
 #[derive(Debug, Default)]
@@ -35,7 +38,8 @@ impl Report {
 
     fn find(&mut self, finding: String) {
         match self.findings.len() {
-            0..MAX_FINDINGS => self.findings.push(finding),
+            // What a parser says may repeat a text of many megabytes.
+            0..MAX_FINDINGS => self.findings.push(finding.chars().take(MAX_FINDING_CHARS).collect()),
             MAX_FINDINGS => self.findings.push("and more".into()),
             _ => {}
         }
@@ -45,7 +49,7 @@ impl Report {
 /// Checks every byte of a file.
 ///
 /// # Errors
-/// `NotMcap`, `ForeignProfile`, `NewerFormat` or `Io`: then it is no bundle or cannot be read at all.
+/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `TooLarge` or `Io`: then it is no bundle or cannot be read at all.
 pub fn check(source: &(impl Bytes + ?Sized)) -> Result<Report> {
     let mut checker = Checker::default();
     checker.data_crc.update(&MAGIC);
@@ -60,9 +64,13 @@ struct Checker {
     declared: BTreeSet<u16>,
     /// Next sequence number per track.
     sequences: BTreeMap<Track, u32>,
+    /// Displays with a number left out before a keyframe: recovery does so where pictures are lost.
+    holes: BTreeSet<Track>,
     newest: BTreeMap<u16, u64>,
     counts: BTreeMap<u16, u64>,
     decoders: HashMap<Track, Decoder>,
+    /// Per display, how large its picture is.
+    pixels: HashMap<Track, u64>,
     data_crc: crc32fast::Hasher,
     is_in_summary: bool,
     summary_start: u64,
@@ -173,7 +181,9 @@ impl Checker {
             self.report.find(format!("byte {offset}: a message on {topic}, which is not declared before"));
         }
         let expected = self.sequences.entry(channel.track).or_default();
-        if message.sequence != *expected {
+        if channel.is_key && expected.wrapping_add(1) == message.sequence {
+            self.holes.insert(channel.track);
+        } else if message.sequence != *expected {
             let found = message.sequence;
             self.report.find(format!("byte {offset}: {topic} has message {found}, expected {expected}"));
         }
@@ -199,13 +209,15 @@ impl Checker {
         match channel.track {
             Track::Screen(display) => {
                 let (header, _) = Header::parse(data)?;
-                if header.is_key != channel.is_key || header.times.capture_end + epoch != message.log_time {
+                if header.is_key != channel.is_key || header.times.capture_end.wrapping_add(epoch) != message.log_time
+                {
                     return Err(crate::Error::malformed(
                         "picture",
                         0,
                         "kind or time is not that of its message",
                     ));
                 }
+                self.make_room(channel.track, &header)?;
                 let decoder = self.decoders.entry(channel.track).or_insert_with(|| Decoder::new(display));
                 decoder.apply(message.sequence, data).map(|_| ())
             }
@@ -220,16 +232,19 @@ impl Checker {
         }
     }
 
-    fn channel(&mut self, content: &[u8]) -> Result<()> {
-        let mut fields = Fields::of("channel", content);
-        let (id, schema, topic) = (fields.u16()?, fields.u16()?, fields.text()?);
-        let Some(channel) = Channel::from_id(id) else {
-            return Err(fields.malformed(format!("unknown channel {id}")));
-        };
-        if schema != channel.schema().id() || topic != channel.topic() {
-            return Err(fields.malformed(format!("channel {id} is {topic:?} with schema {schema}")));
+    /// Pictures of all displays are held side by side, so there must be a limit on them together.
+    fn make_room(&mut self, track: Track, header: &Header) -> Result<()> {
+        self.pixels.insert(track, u64::from(header.width_px) * u64::from(header.height_px));
+        let found = self.pixels.values().sum();
+        if found <= MAX_TOTAL_PIXELS {
+            return Ok(());
         }
-        self.declared.insert(id);
+        (self.pixels.remove(&track), self.decoders.remove(&track));
+        Err(crate::Error::TooLarge { what: "pixels of all displays", found, limit: MAX_TOTAL_PIXELS })
+    }
+
+    fn channel(&mut self, content: &[u8]) -> Result<()> {
+        self.declared.insert(parse_channel(content)?.id());
         Ok(())
     }
 
@@ -287,15 +302,7 @@ impl Checker {
     }
 
     fn attachment(&mut self, offset: u64, content: &[u8]) -> Result<()> {
-        let mut fields = Fields::of("attachment", content);
-        let (_log_time, _create_time, name, _media) =
-            (fields.u64()?, fields.u64()?, fields.text()?, fields.text()?);
-        let data_bytes = fields.u64()? as usize;
-        let data = fields.take(data_bytes)?;
-        let (stated, found) = (fields.u32()?, crc32fast::hash(&content[..content.len() - 4]));
-        if stated != found {
-            return Err(crate::Error::Checksum { what: "attachment", found, expected: stated });
-        }
+        let (name, data) = parse_attachment(content)?;
         if name == CHUNK_DIGESTS_NAME && data != self.digests {
             self.report.find(format!("byte {offset}: the chunk digests are not those of the chunks"));
         }
@@ -328,6 +335,11 @@ impl Checker {
         }
         if self.facts.manifest.is_none() {
             self.report.find("there is no manifest".into());
+        }
+        let gaps = self.facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
+        let named: BTreeSet<&str> = gaps.map(|gap| gap.track.as_str()).collect();
+        for track in self.holes.iter().filter(|track| !named.contains(&*track.name())) {
+            self.report.find(format!("{track} lacks pictures that the bundle does not name as lost"));
         }
         if self.facts.seal.is_some() && !self.has_message_indexes && !self.chunks.is_empty() {
             self.report.find("a sealed bundle without message indexes".into());

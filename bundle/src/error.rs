@@ -69,9 +69,9 @@ pub enum Error {
         /// Sequence number it needs.
         needed: u32,
     },
-    /// The file is damaged just before that time, so nobody can tell what the display showed then.
+    /// The file is damaged just before that time, or was before it was recovered: nobody can tell what the display showed.
     #[error(
-        "what screen/{display} showed then cannot be told: the file is damaged there; praxis check says where"
+        "what screen/{display} showed then cannot be told: it is damaged or lost; praxis info says where"
     )]
     UnreadablePicture {
         /// The display's number.
@@ -138,4 +138,14 @@ impl Error {
         let what = what.into();
         move |source| Self::Json { what, source }
     }
+}
+
+/// The beginning of a text from a file, for messages to people: the whole may be many megabytes.
+pub(crate) fn short(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut short: String = chars.by_ref().take(40).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
 }

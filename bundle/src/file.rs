@@ -13,9 +13,11 @@ use sha2::{Digest, Sha256};
 use crate::check::{Report, check};
 use crate::index::Index;
 use crate::info::{Info, info};
-use crate::record::{MAGIC, RECORD_HEADER_BYTES};
-use crate::rewrite::{Profile, Rewritten, rewrite};
-use crate::scan::{Bytes, Facts, Item, Scanner, Step, messages, scan};
+use crate::limits::{Work, max_bytes};
+use crate::manifest::PictureGap;
+use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, op};
+use crate::rewrite::{Profile, Rewritten, rewrite, uncertain_since};
+use crate::scan::{Bytes, Facts, Item, Scanner, Step, check_messages, messages, scan};
 use crate::screen::{Decoder, Picture};
 use crate::{Channel, Error, Result, Track};
 
@@ -200,77 +202,143 @@ pub fn for_each_message(
 /// it on, any other from its start.
 ///
 /// # Errors
-/// `NoPicture` if there is none; `LostPicture` if it was there but cannot be decoded; else as reading fails.
+/// `NoPicture` if there is none; `LostPicture` if it was there but cannot be decoded; `UnreadablePicture` if a later one
+/// was or may have been there but is lost; else as reading fails.
 pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     let file = open(path)?;
-    let track = Track::Screen(display);
-    let mut seek =
-        Seek { display, track, decoder: Decoder::new(display), at_nanos, newest_nanos: 0, found: None };
     let epoch = epoch_of(&file)?;
-    let until = epoch.saturating_add(at_nanos);
-    let mut is_found = false;
-    if let Some((index, key)) = index_of(&file)?.zip(track.key_channel()) {
-        for first in index.keyframe_candidates(key, until) {
-            for (n, entry) in index.chunks[first..].iter().enumerate() {
-                if entry.start_time > until {
-                    break;
-                }
-                seek.chunk(&read_chunk(&file, entry.offset, entry.bytes)?, epoch);
-                if n == 0 && seek.found.is_none() {
-                    break;
-                }
+    let mut facts = Facts::default();
+    let seek = match index_of(&file)?.zip(Track::Screen(display).key_channel()) {
+        Some((index, key)) => {
+            if let Some((offset, bytes)) = index.recovery {
+                let content = read_record(&file, op::METADATA, offset, bytes)?;
+                facts.note(&Item::Record { offset, opcode: op::METADATA, content })?;
             }
-            if seek.found.is_some() {
-                is_found = true;
+            match by_index(&file, &index, key, epoch, at_nanos) {
+                // The scan finds out what else there is.
+                Err(Error::Malformed { .. } | Error::Checksum { .. }) => None,
+                seek => seek?,
+            }
+        }
+        None => None,
+    };
+    let seek = match seek {
+        Some(seek) => seek,
+        None => {
+            let mut seek = Seek::new(Track::Screen(display), epoch, at_nanos);
+            scan(&file, |item| {
+                facts.note(&item)?;
+                match item {
+                    Item::Chunk { records, .. } => seek.chunk(&records),
+                    Item::Damage { .. } => seek.damage(),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            seek
+        }
+    };
+    let name = Track::Screen(display).name();
+    let mut gaps = facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
+    let is_in = |gap: &PictureGap| {
+        gap.track == name && (gap.after_nanos..gap.before_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
+    };
+    if seek.is_uncertain || gaps.any(is_in) {
+        return Err(Error::UnreadablePicture { display });
+    }
+    match seek.found {
+        Some(Ok(())) => seek.decoder.picture().cloned().ok_or(Error::NoPicture { display, at_nanos }),
+        Some(Err(error)) => Err(error),
+        None => Err(Error::NoPicture { display, at_nanos }),
+    }
+}
+
+/// Decodes from the newest keyframe that the index offers and that is there; `None` if none is.
+fn by_index(file: &File, index: &Index, key: Channel, epoch: u64, at_nanos: u64) -> Result<Option<Seek>> {
+    let file_bytes = file.num_bytes().map_err(Error::io("reading the bundle's length"))?;
+    let mut work = Work::of_file(file_bytes);
+    let until = epoch.saturating_add(at_nanos);
+    for first in index.keyframe_candidates(key, until) {
+        let mut seek = Seek::new(key.track, epoch, at_nanos);
+        for (n, entry) in index.chunks[first..].iter().enumerate() {
+            if entry.start_time > until {
+                break;
+            }
+            let content = read_record(file, op::CHUNK, entry.offset, entry.bytes)?;
+            let chunk = Chunk::parse(&content)?;
+            work.spend(entry.bytes + chunk.uncompressed_bytes)?;
+            let records = chunk.decompress()?;
+            work.spend(check_messages(&records)?)?;
+            seek.chunk(&records);
+            // The keyframe is later than asked for: what is before it builds on an earlier one.
+            if n == 0 && !matches!(seek.found, Some(Ok(()))) {
                 break;
             }
         }
+        if matches!(seek.found, Some(Ok(()))) {
+            return Ok(Some(seek));
+        }
     }
-    if !is_found {
-        scan(&file, |item| {
-            match item {
-                Item::Chunk { records, .. } => seek.chunk(&records, epoch),
-                Item::Damage { .. } => seek.damage(),
-                _ => {}
-            }
-            Ok(())
-        })?;
-    }
-    seek.found.unwrap_or(Err(Error::NoPicture { display, at_nanos }))
+    Ok(None)
 }
 
 /// Decodes one display's pictures up to a time.
 struct Seek {
-    display: u8,
     track: Track,
-    decoder: Decoder,
+    epoch: u64,
     at_nanos: u64,
+    decoder: Decoder,
     /// Newest message of any track so far.
     newest_nanos: u64,
-    /// The newest picture so far, or why it cannot be shown.
-    found: Option<Result<Picture>>,
+    /// Whether the decoder holds the newest picture so far, or why it cannot be shown.
+    found: Option<Result<()>>,
+    /// The number of that picture.
+    sequence: u32,
+    /// Whether the first picture after the time has been seen.
+    is_settled: bool,
+    /// Whether a picture may be lost between that one and the time.
+    is_uncertain: bool,
 }
 
 impl Seek {
-    fn chunk(&mut self, records: &[u8], epoch: u64) {
-        let mut newest = None;
-        for (_, message) in messages(records) {
-            self.newest_nanos = self.newest_nanos.max(message.log_time.saturating_sub(epoch));
-            let is_ours =
-                Channel::from_id(message.channel).is_some_and(|channel| channel.track == self.track);
-            if is_ours && message.log_time.saturating_sub(epoch) <= self.at_nanos {
-                newest = Some(self.decoder.apply(message.sequence, message.data).map(|_| ()));
-            }
-        }
-        if let Some(newest) = newest {
-            self.found = Some(newest.map(|()| self.decoder.picture().cloned().unwrap_or_default()));
+    fn new(track: Track, epoch: u64, at_nanos: u64) -> Self {
+        let display = if let Track::Screen(display) = track { display } else { 0 };
+        Self {
+            track,
+            epoch,
+            at_nanos,
+            decoder: Decoder::new(display),
+            newest_nanos: 0,
+            found: None,
+            sequence: 0,
+            is_settled: false,
+            is_uncertain: false,
         }
     }
 
-    /// Pictures may be lost here. The next one tells by its number; until then nothing is certain.
+    fn chunk(&mut self, records: &[u8]) {
+        for (_, message) in messages(records) {
+            let nanos = message.log_time.saturating_sub(self.epoch);
+            self.newest_nanos = self.newest_nanos.max(nanos);
+            let is_ours =
+                Channel::from_id(message.channel).is_some_and(|channel| channel.track == self.track);
+            if is_ours && nanos <= self.at_nanos {
+                self.found = Some(self.decoder.apply(message.sequence, message.data).map(|_| ()));
+                (self.sequence, self.is_uncertain) = (message.sequence, false);
+            } else if is_ours && !self.is_settled {
+                // Its number tells whether there was another one in between.
+                self.is_settled = true;
+                self.is_uncertain =
+                    self.found.is_some() && self.sequence.wrapping_add(1) != message.sequence;
+            }
+        }
+    }
+
+    /// Pictures may be lost here. The next one tells by its number.
     fn damage(&mut self) {
-        if self.newest_nanos <= self.at_nanos {
-            self.found = Some(Err(Error::UnreadablePicture { display: self.display }));
+        let picture = self.decoder.picture().map_or(0, |picture| picture.times.capture_end);
+        if uncertain_since(picture, self.newest_nanos) <= self.at_nanos {
+            self.is_uncertain |= !self.is_settled;
         }
     }
 }
@@ -311,13 +379,16 @@ fn index_of(file: &File) -> Result<Option<Index>> {
     Ok(Index::parse(file_bytes, &summary, &tail).ok())
 }
 
-fn read_chunk(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-    let limit = crate::record::max_bytes(crate::record::op::CHUNK).unwrap_or_default();
+/// The content of a record that an index names.
+fn read_record(file: &File, opcode: u8, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+    let limit = max_bytes(opcode).unwrap_or_default() + RECORD_HEADER_BYTES as u64;
     if bytes > limit {
-        return Err(Error::TooLarge { what: "bytes of a chunk", found: bytes, limit });
+        return Err(Error::TooLarge { what: "bytes of a record", found: bytes, limit });
     }
     let mut record = vec![0; bytes as usize];
     file.fill(offset, &mut record).map_err(Error::io("reading the bundle"))?;
-    let content = record.get(RECORD_HEADER_BYTES..).unwrap_or_default();
-    crate::record::Chunk::parse(content)?.decompress()
+    if record.len() < RECORD_HEADER_BYTES || record[0] != opcode {
+        return Err(Error::malformed("record", offset, "the index names another record"));
+    }
+    Ok(record.split_off(RECORD_HEADER_BYTES))
 }

@@ -2,13 +2,13 @@
 //!
 //! Does no I/O: [`Index::tail_range`] and [`Index::summary_range`] say what to read, [`Index::parse`] reads it.
 
+use crate::limits::MAX_SUMMARY_BYTES;
+use crate::manifest::RECOVERY_NAME;
 use crate::record::{Fields, MAGIC, iterate, op};
 use crate::{Channel, Error, Result};
 
 /// Footer record and closing magic.
 pub const TAIL_BYTES: u64 = 9 + 20 + 8;
-/// Largest summary that is read: about a million chunks.
-const MAX_SUMMARY_BYTES: u64 = 256 << 20;
 
 /// Where one chunk is and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct ChunkEntry {
 pub struct Index {
     /// The chunks.
     pub chunks: Vec<ChunkEntry>,
+    /// Byte position and length of the record that says what recovery left out, if there is one.
+    pub recovery: Option<(u64, u64)>,
 }
 
 impl Index {
@@ -65,7 +67,7 @@ impl Index {
         if found != expected {
             return Err(Error::Checksum { what: "summary", found, expected });
         }
-        let mut chunks = Vec::new();
+        let (mut chunks, mut recovery) = (Vec::new(), None);
         for record in iterate(summary) {
             let record = record?;
             if record.opcode == op::CHUNK_INDEX {
@@ -75,8 +77,13 @@ impl Index {
                 }
                 chunks.push(chunk);
             }
+            if record.opcode == op::METADATA_INDEX {
+                let mut fields = Fields::of("metadata index", record.content);
+                let (offset, bytes, name) = (fields.u64()?, fields.u64()?, fields.text()?);
+                recovery = recovery.or((name == RECOVERY_NAME).then_some((offset, bytes)));
+            }
         }
-        Ok(Self { chunks })
+        Ok(Self { chunks, recovery })
     }
 
     /// Chunks that may hold the newest keyframe at or before `log_time`, newest first, by their place in the file.

@@ -1,7 +1,9 @@
 //! What is in a bundle: length, tracks, gaps, drops, in one pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use crate::layout::parse_channel;
+use crate::limits::{MAX_LISTED_BYTES, MAX_NAMED};
 use crate::manifest::{Ending, Manifest};
 use crate::messages::{GapReason, HealthMessage, MarkersMessage};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
@@ -63,7 +65,7 @@ pub struct Gap {
 /// Reads a bundle and sums it up. Damaged stretches are named, not an error.
 ///
 /// # Errors
-/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest` or `Io`.
+/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest` or `Io`; `TooLarge` if there are too many markers and gaps.
 pub fn info(source: &(impl Bytes + ?Sized)) -> Result<Info> {
     let mut facts = Facts::default();
     let mut info = Collected::default();
@@ -79,12 +81,15 @@ pub fn info(source: &(impl Bytes + ?Sized)) -> Result<Info> {
                 }
             }
             Item::Record { opcode: crate::record::op::CHANNEL, content, .. } => {
-                let id = crate::record::Fields::of("channel", &content).u16()?;
-                if let Some(channel) = Channel::from_id(id) {
+                if let Ok(channel) = parse_channel(&content) {
                     info.tracks.entry(channel.track).or_default();
                 }
             }
-            Item::Damage { start, end, why } => info.damages.push(format!("bytes {start} to {end}: {why}")),
+            Item::Damage { start, end, why } => {
+                // The last one tells where the last of many ends.
+                info.damages.truncate(MAX_NAMED - 1);
+                info.damages.push(format!("bytes {start} to {end}: {why}"));
+            }
             _ => {}
         }
         Ok(())
@@ -131,6 +136,12 @@ struct Collected {
     tracks: BTreeMap<Track, TrackInfo>,
     gaps: Vec<Gap>,
     markers: Vec<(u64, String)>,
+    /// Where the first marker of each time is in the list.
+    marker_at: HashMap<u64, usize>,
+    /// Where the open gaps of each track are in the list.
+    open_gaps: HashMap<String, Vec<usize>>,
+    /// What markers and gaps take.
+    listed_bytes: u64,
     damages: Vec<String>,
     newest_nanos: u64,
 }
@@ -142,31 +153,14 @@ impl Collected {
         entry.messages += 1;
         entry.bytes += data.len() as u64;
         match track {
-            Track::Markers => match serde_json::from_slice(data).map_err(Error::json("markers"))? {
-                MarkersMessage::Marker { label } => self.markers.push((nanos, label)),
-                MarkersMessage::Label { marker_nanos, label } => {
-                    let named = self.markers.iter_mut().find(|(nanos, _)| *nanos == marker_nanos);
-                    if let Some((_, known)) = named {
-                        *known = label;
-                    }
+            Track::Markers => {
+                self.listed_bytes += 64 + data.len() as u64;
+                if self.listed_bytes > MAX_LISTED_BYTES {
+                    let (what, found) = ("bytes of markers and gaps", self.listed_bytes);
+                    return Err(Error::TooLarge { what, found, limit: MAX_LISTED_BYTES });
                 }
-                MarkersMessage::GapBegin { track, reason, detail } => {
-                    self.gaps.push(Gap {
-                        track: Some(track),
-                        start_nanos: nanos,
-                        end_nanos: None,
-                        reason,
-                        detail,
-                    });
-                }
-                MarkersMessage::GapEnd { track } => {
-                    let is_open =
-                        |gap: &&mut Gap| gap.track.as_ref() == Some(&track) && gap.end_nanos.is_none();
-                    if let Some(gap) = self.gaps.iter_mut().rev().find(is_open) {
-                        gap.end_nanos = Some(nanos);
-                    }
-                }
-            },
+                self.mark(nanos, serde_json::from_slice(data).map_err(Error::json("markers"))?);
+            }
             Track::Health => {
                 let health: HealthMessage = serde_json::from_slice(data).map_err(Error::json("health"))?;
                 for state in health.tracks {
@@ -178,5 +172,29 @@ impl Collected {
             _ => {}
         }
         Ok(())
+    }
+
+    fn mark(&mut self, nanos: u64, message: MarkersMessage) {
+        match message {
+            MarkersMessage::Marker { label } => {
+                self.marker_at.entry(nanos).or_insert(self.markers.len());
+                self.markers.push((nanos, label));
+            }
+            MarkersMessage::Label { marker_nanos, label } => {
+                if let Some(at) = self.marker_at.get(&marker_nanos) {
+                    self.markers[*at].1 = label;
+                }
+            }
+            MarkersMessage::GapBegin { track, reason, detail } => {
+                self.open_gaps.entry(track.clone()).or_default().push(self.gaps.len());
+                let track = Some(track);
+                self.gaps.push(Gap { track, start_nanos: nanos, end_nanos: None, reason, detail });
+            }
+            MarkersMessage::GapEnd { track } => {
+                if let Some(at) = self.open_gaps.get_mut(&track).and_then(Vec::pop) {
+                    self.gaps[at].end_nanos = Some(nanos);
+                }
+            }
+        }
     }
 }

@@ -12,6 +12,8 @@ mod error;
 pub mod file;
 pub mod index;
 pub mod info;
+mod layout;
+pub mod limits;
 pub mod live;
 pub mod manifest;
 pub mod messages;

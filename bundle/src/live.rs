@@ -10,8 +10,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::limits::MAX_CHUNK_BYTES;
 use crate::manifest::{ENDING_NAME, Ending, MANIFEST_NAME, Manifest, PROFILE};
-use crate::record::{MAGIC, MAX_CHUNK_BYTES, Records, op};
+use crate::record::{MAGIC, Records, op};
 use crate::{Channel, Error, Result, Track};
 
 /// Name and version in the MCAP header.
@@ -29,10 +30,13 @@ pub struct LiveWriter<W> {
     zstd: zstd::bulk::Compressor<'static>,
     sequences: BTreeMap<Track, u32>,
     bytes_written: u64,
+    /// CRC-32 of all that was written.
+    data_crc: crc32fast::Hasher,
 }
 
 impl<W: Write> LiveWriter<W> {
-    /// Writes everything up to the first chunk: magic, header, manifest, schemas and channels of `tracks`.
+    /// Writes everything up to the first chunk: magic, header, manifest, schemas and channels of `tracks`, the manifest
+    /// again.
     ///
     /// # Errors
     /// `Io` if `out` fails.
@@ -47,11 +51,15 @@ impl<W: Write> LiveWriter<W> {
             zstd,
             sequences: BTreeMap::new(),
             bytes_written: 0,
+            data_crc: crc32fast::Hasher::new(),
         };
         let mut start = Records(MAGIC.to_vec());
         start.header(PROFILE, LIBRARY);
-        start.json_metadata(MANIFEST_NAME, &to_json(MANIFEST_NAME, manifest)?);
+        let manifest = to_json(MANIFEST_NAME, manifest)?;
+        start.json_metadata(MANIFEST_NAME, &manifest);
         declare(&mut start, &channels);
+        // Without it no message has a time: it must survive a bad page.
+        start.json_metadata(MANIFEST_NAME, &manifest);
         writer.write(&start.0)?;
         Ok(writer)
     }
@@ -101,7 +109,9 @@ impl<W: Write> LiveWriter<W> {
         self.close_chunk()?;
         let mut records = Records::default();
         records.json_metadata(ENDING_NAME, &to_json(ENDING_NAME, ending)?);
-        records.push(op::DATA_END, |content| content.u32(0).end());
+        self.write(&records.0)?;
+        let (mut records, data_crc) = (Records::default(), self.data_crc.clone().finalize());
+        records.push(op::DATA_END, |content| content.u32(data_crc).end());
         records.push(op::FOOTER, |content| content.u64(0).u64(0).u32(0).end());
         records.0.extend_from_slice(&MAGIC);
         self.write(&records.0)?;
@@ -128,6 +138,7 @@ impl<W: Write> LiveWriter<W> {
             return Err(Error::io("writing the bundle")(error));
         }
         self.bytes_written += bytes.len() as u64;
+        self.data_crc.update(bytes);
         Ok(())
     }
 }

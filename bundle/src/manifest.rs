@@ -19,8 +19,10 @@ pub const ENDING_NAME: &str = "praxis.ending";
 pub const RECOVERY_NAME: &str = "praxis.recovery";
 /// Name of the metadata record that marks a sealed bundle.
 pub const SEAL_NAME: &str = "praxis.seal";
-/// The one key of these metadata records; its value is JSON text.
+/// Key of the JSON text in these metadata records.
 pub const JSON_KEY: &str = "json";
+/// Their other key: CRC-32 of the record's name and its JSON text, as eight hexadecimal digits.
+pub const CRC_KEY: &str = "crc32";
 
 /// What a session is. Written before anything else; never changed by recovery or sealing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

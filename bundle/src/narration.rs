@@ -111,6 +111,12 @@ pub fn decode(message: &[u8]) -> Result<Block> {
     Ok(Block { rate_hz, position, samples })
 }
 
+/// How many samples a message says it has, no more than it may have.
+pub(crate) fn stated_samples(message: &[u8]) -> u64 {
+    let stated = message.get(16..20).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    u64::from(stated).min(MAX_SAMPLES as u64)
+}
+
 fn decode_flac(data: &[u8], rate_hz: u32, count: usize) -> Result<Vec<i16>> {
     let failed = |error: claxon::Error| Error::Narration(error.to_string());
     let mut reader = claxon::FlacReader::new(data).map_err(failed)?;

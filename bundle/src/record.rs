@@ -3,18 +3,14 @@
 //! Only the records that bundles use are here. Layouts are those of the MCAP specification, version 0; all numbers
 //! are little-endian. Parsing never allocates more than the bytes it was given.
 
+use crate::limits::MAX_CHUNK_BYTES;
+use crate::manifest::{CRC_KEY, JSON_KEY};
 use crate::{Error, Result};
 
 /// First and last eight bytes of every MCAP file.
 pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
 /// Bytes of opcode and length before each record's content.
 pub const RECORD_HEADER_BYTES: usize = 9;
-/// Most bytes a chunk may hold uncompressed.
-pub const MAX_CHUNK_BYTES: u64 = 64 << 20;
-/// Most bytes any other record may hold.
-pub const MAX_RECORD_BYTES: u64 = 16 << 20;
-/// Room for the fixed fields of a chunk and for data that zstd could not make smaller.
-const CHUNK_OVERHEAD_BYTES: u64 = 1 << 20;
 
 /// Record opcodes.
 #[allow(missing_docs, reason = "the names are those of the MCAP specification")]
@@ -34,16 +30,6 @@ pub mod op {
     pub const METADATA_INDEX: u8 = 0x0D;
     pub const SUMMARY_OFFSET: u8 = 0x0E;
     pub const DATA_END: u8 = 0x0F;
-}
-
-/// Most content bytes a record of this opcode may have; `None` for an opcode that bundles do not use.
-#[must_use]
-pub fn max_bytes(opcode: u8) -> Option<u64> {
-    match opcode {
-        op::CHUNK => Some(MAX_CHUNK_BYTES + CHUNK_OVERHEAD_BYTES),
-        op::HEADER..=op::DATA_END => Some(MAX_RECORD_BYTES),
-        _ => None,
-    }
 }
 
 /// Builds the bytes of one record after another.
@@ -66,11 +52,16 @@ impl Records {
         self.push(op::HEADER, |content| content.text(profile).text(library).end());
     }
 
-    /// Appends a metadata record with one JSON value.
+    /// Appends a metadata record with one JSON value and its checksum.
     pub fn json_metadata(&mut self, name: &str, json: &str) {
+        let crc = format!("{:08x}", metadata_crc(name, json));
+        let entries = [(JSON_KEY, json), (CRC_KEY, &crc)];
+        let map_bytes: usize = entries.iter().map(|(key, value)| 8 + key.len() + value.len()).sum();
         self.push(op::METADATA, |content| {
-            let entry_bytes = 8 + crate::manifest::JSON_KEY.len() + json.len();
-            content.text(name).u32(entry_bytes as u32).text(crate::manifest::JSON_KEY).text(json).end();
+            content.text(name).u32(map_bytes as u32);
+            for (key, value) in entries {
+                content.text(key).text(value);
+            }
         });
     }
 
@@ -177,9 +168,13 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
     pub fn text(&mut self) -> Result<&'a str> {
-        let count = self.u32()? as usize;
-        let bytes = self.take(count)?;
+        let bytes = self.sized()?;
         std::str::from_utf8(bytes).map_err(|_| self.malformed("text is not UTF-8"))
+    }
+    /// Bytes with their length before them, in four bytes.
+    pub fn sized(&mut self) -> Result<&'a [u8]> {
+        let count = self.u32()? as usize;
+        self.take(count)
     }
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
@@ -248,7 +243,10 @@ impl<'a> Chunk<'a> {
             "zstd" => zstd::bulk::decompress(self.records, self.uncompressed_bytes as usize)
                 .map_err(|error| Error::malformed("chunk", 0, format!("zstd: {error}")))?,
             "" => self.records.to_vec(),
-            other => return Err(Error::malformed("chunk", 0, format!("unknown compression {other:?}"))),
+            other => {
+                let why = format!("unknown compression {:?}", crate::error::short(other));
+                return Err(Error::malformed("chunk", 0, why));
+            }
         };
         if bytes.len() as u64 != self.uncompressed_bytes {
             let why =
@@ -323,17 +321,42 @@ pub fn iterate(bytes: &[u8]) -> impl Iterator<Item = Result<RawRecord<'_>>> {
     })
 }
 
-/// Parses a metadata record into its name and the value of its one JSON key.
+/// Parses a metadata record into its name and its JSON. Those of other programs have no JSON: it is then empty.
 ///
 /// # Errors
-/// `Malformed`.
+/// `Malformed`; `Checksum` if name or JSON are not what was written.
 pub fn parse_json_metadata(content: &[u8]) -> Result<(&str, &str)> {
     let mut fields = Fields::of("metadata", content);
     let name = fields.text()?;
-    let (_map_bytes, key, value) = (fields.u32()?, fields.text()?, fields.text()?);
-    if key != crate::manifest::JSON_KEY {
-        return Err(fields.malformed(format!("key {key:?}, expected \"json\"")));
-    }
+    let mut map = Fields::of("metadata", fields.sized()?);
     fields.end()?;
-    Ok((name, value))
+    let (mut json, mut crc) = (None, None);
+    while !map.rest().is_empty() {
+        let (key, value) = (map.text()?, map.text()?);
+        match key {
+            JSON_KEY => json = Some(value),
+            CRC_KEY => crc = Some(value),
+            _ => {}
+        }
+    }
+    // A bit of the name may have flipped: what has a checksum is checked, whatever its name.
+    if !name.starts_with("praxis.") && crc.is_none() {
+        return Ok((name, ""));
+    }
+    let parsed = json.zip(crc.and_then(|crc| u32::from_str_radix(crc, 16).ok()));
+    let (json, expected) =
+        parsed.ok_or_else(|| fields.malformed(format!("no {JSON_KEY:?} with its {CRC_KEY:?}")))?;
+    let found = metadata_crc(name, json);
+    if found != expected {
+        return Err(Error::Checksum { what: "metadata", found, expected });
+    }
+    Ok((name, json))
+}
+
+/// CRC-32 of a metadata record: over its name and its JSON.
+fn metadata_crc(name: &str, json: &str) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(name.as_bytes());
+    crc.update(json.as_bytes());
+    crc.finalize()
 }

@@ -5,16 +5,21 @@
 //! Syncing, checking and renaming are the caller's ([`crate::file`]).
 
 mod indexed;
+mod named;
 
 use std::collections::HashMap;
 use std::io::Write;
 
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
 use indexed::IndexedWriter;
+pub(crate) use named::uncertain_since;
+use named::{add_damage, add_gap};
 
+use crate::layout::parse_channel;
+use crate::limits::MAX_CHUNK_BYTES;
 use crate::manifest::{DamagedRange, ENDING_NAME, MANIFEST_NAME, PictureGap, RECOVERY_NAME, SEAL_NAME, Seal};
 use crate::narration::{self, Block};
-use crate::record::{Fields, Message, op};
+use crate::record::{Message, op};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
 use crate::{Channel, Error, Manifest, Recovery, Result, Track};
 
@@ -29,6 +34,8 @@ pub enum Profile {
 
 /// A sealed chunk is closed when it has this much in it.
 const SEALED_CHUNK_BYTES: usize = 4 << 20;
+/// Bytes of a message record besides its payload.
+const MESSAGE_BYTES: usize = 31;
 
 /// What a rewrite did.
 #[derive(Debug)]
@@ -50,6 +57,9 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
     let mut rewriter = Rewriter {
         profile,
         facts: Facts::default(),
+        manifest: None,
+        declared: Vec::new(),
+        has_begun: false,
         out: IndexedWriter::new(sink, profile == Profile::Seal)?,
         held_pictures: HashMap::new(),
         voice: None,
@@ -64,12 +74,25 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
     rewriter.finish(source_bytes)
 }
 
+/// A picture: its sequence number in the source, and its session time.
+#[derive(Clone, Copy)]
+struct Held {
+    sequence: u32,
+    nanos: u64,
+}
+
 struct Rewriter<W: Write> {
     profile: Profile,
     facts: Facts,
+    /// The manifest, word for word.
+    manifest: Option<String>,
+    /// Channels declared in the source before its first chunk.
+    declared: Vec<Channel>,
+    /// Whether what stands before the first chunk is written.
+    has_begun: bool,
     out: IndexedWriter<W>,
-    /// Per display, the sequence number (in the source) of the newest picture that can be decoded.
-    held_pictures: HashMap<Track, u32>,
+    /// Per display, the newest picture that can be decoded.
+    held_pictures: HashMap<Track, Held>,
     /// Narration collected for the next sealed block, and the `log_time` of its first sample.
     voice: Option<(u64, Block)>,
     damages: Vec<DamagedRange>,
@@ -87,34 +110,38 @@ impl<W: Write> Rewriter<W> {
             Item::Record { opcode: op::METADATA, content, .. } => {
                 let (name, json) = crate::record::parse_json_metadata(&content)?;
                 // The seal and the recovery of the source are replaced by our own at the end.
-                if name == MANIFEST_NAME || name == ENDING_NAME {
+                if name == MANIFEST_NAME {
+                    self.manifest.get_or_insert_with(|| json.to_owned());
+                } else if name == ENDING_NAME {
+                    self.begin()?;
                     self.emit_voice()?;
                     self.out.close_chunk()?;
                     self.out.json_metadata(name, json)?;
                 }
             }
             Item::Record { opcode: op::CHANNEL, content, .. } => {
-                let id = Fields::of("channel", &content).u16()?;
-                if let Some(channel) = Channel::from_id(id) {
-                    self.out.declare(channel)?;
+                if let Ok(channel) = parse_channel(&content) {
+                    if self.has_begun {
+                        self.out.declare(channel)?;
+                    } else {
+                        self.declared.push(channel);
+                    }
                 }
             }
             Item::Record { .. } | Item::Complete { .. } => {}
             Item::Damage { start, end, why } => {
                 self.emit_voice()?;
                 let after_nanos = self.newest_nanos;
-                for track in self.held_pictures.keys() {
-                    self.uncertain_since.entry(*track).or_insert(after_nanos);
+                for (track, held) in &self.held_pictures {
+                    let since = uncertain_since(held.nanos, after_nanos);
+                    self.uncertain_since.entry(*track).or_insert(since);
                 }
-                self.damages.push(DamagedRange {
-                    start_byte: start,
-                    end_byte: end,
-                    after_nanos,
-                    before_nanos: None,
-                    why,
-                });
+                let (start_byte, end_byte) = (start, end);
+                let damage = DamagedRange { start_byte, end_byte, after_nanos, before_nanos: None, why };
+                add_damage(&mut self.damages, damage);
             }
             Item::Chunk { records, .. } => {
+                self.begin()?;
                 let epoch = self.facts.manifest()?.epoch_wall_nanos;
                 for (_, message) in messages(&records) {
                     self.message(&message, epoch)?;
@@ -125,6 +152,19 @@ impl<W: Write> Rewriter<W> {
             }
         }
         Ok(())
+    }
+
+    /// Writes what stands before the first chunk, once: the manifest, the channels, the manifest again.
+    fn begin(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Ok(());
+        }
+        let manifest = self.manifest.take().ok_or(Error::NoManifest)?;
+        self.out.json_metadata(MANIFEST_NAME, &manifest)?;
+        for channel in std::mem::take(&mut self.declared) {
+            self.out.declare(channel)?;
+        }
+        self.out.json_metadata(MANIFEST_NAME, &manifest)
     }
 
     fn message(&mut self, message: &Message<'_>, epoch: u64) -> Result<()> {
@@ -144,7 +184,9 @@ impl<W: Write> Rewriter<W> {
         if channel.track == Track::Narration {
             return self.collect_voice(message);
         }
-        if channel.is_key || self.out.chunk_bytes() >= SEALED_CHUNK_BYTES {
+        let is_full = self.out.chunk_bytes() >= SEALED_CHUNK_BYTES
+            || self.out.chunk_bytes() + message.data.len() + MESSAGE_BYTES > MAX_CHUNK_BYTES as usize;
+        if channel.is_key || is_full {
             self.out.close_chunk()?;
         }
         self.out.push(channel, message.log_time, message.data)
@@ -153,17 +195,25 @@ impl<W: Write> Rewriter<W> {
     /// Whether a picture can be shown: it stands alone, or the one before it is there. Keeps account of what is missing.
     fn is_decodable(&mut self, channel: Channel, sequence: u32, nanos: u64) -> bool {
         let track = channel.track;
-        let follows = self.held_pictures.get(&track) == Some(&sequence.wrapping_sub(1));
+        let held = self.held_pictures.get(&track).copied();
+        let follows = held.is_some_and(|held| held.sequence.wrapping_add(1) == sequence);
+        if let Some(held) = held.filter(|_| !follows) {
+            // Numbers are missing.
+            self.uncertain_since.entry(track).or_insert(held.nanos.saturating_add(1));
+        }
         if !follows && !channel.is_key {
             self.held_pictures.remove(&track);
             self.uncertain_since.entry(track).or_insert(nanos);
             return false;
         }
-        self.held_pictures.insert(track, sequence);
+        self.held_pictures.insert(track, Held { sequence, nanos });
         // One that follows shows that nothing was lost in between.
         if let Some(after_nanos) = self.uncertain_since.remove(&track).filter(|_| !follows) {
             let before_nanos = Some(nanos);
-            self.picture_gaps.push(PictureGap { track: track.name(), after_nanos, before_nanos });
+            let gap = PictureGap { track: track.name(), after_nanos, before_nanos };
+            add_gap(&mut self.picture_gaps, gap);
+            // The hole stays visible in the numbers, whatever becomes of the record that names it.
+            self.out.skip(track);
         }
         true
     }
@@ -172,7 +222,8 @@ impl<W: Write> Rewriter<W> {
     fn collect_voice(&mut self, message: &Message<'_>) -> Result<()> {
         let block = narration::decode(message.data)?;
         let follows = self.voice.as_ref().is_some_and(|(_, held)| {
-            held.rate_hz == block.rate_hz && held.position + held.samples.len() as u64 == block.position
+            let next = held.position.checked_add(held.samples.len() as u64);
+            held.rate_hz == block.rate_hz && next == Some(block.position)
         });
         if !follows {
             self.emit_voice()?;
@@ -199,24 +250,29 @@ impl<W: Write> Rewriter<W> {
     }
 
     fn finish(mut self, source_bytes: u64) -> Result<Rewritten> {
+        self.begin()?;
         self.emit_voice()?;
         self.out.close_chunk()?;
         let manifest = self.facts.manifest()?.clone();
-        let was_whole = self.facts.is_complete && self.damages.is_empty() && self.lost_pictures == 0;
+        let has_new_gaps = !self.picture_gaps.is_empty() && self.facts.recovery.is_none();
+        let was_whole = self.facts.is_complete
+            && self.damages.is_empty()
+            && self.lost_pictures == 0
+            && !has_new_gaps;
         let is_clean = was_whole && (self.facts.ending.is_some() || self.facts.recovery.is_some());
         let mut recovery = self.facts.recovery.take();
         if !is_clean {
             let recovery = recovery.get_or_insert_default();
             recovery.source_bytes = source_bytes;
-            recovery.damages.append(&mut self.damages);
-            recovery.lost_pictures += self.lost_pictures;
-            recovery.picture_gaps.append(&mut self.picture_gaps);
+            self.damages.drain(..).for_each(|damage| add_damage(&mut recovery.damages, damage));
+            recovery.lost_pictures = recovery.lost_pictures.saturating_add(self.lost_pictures);
             let open = self.uncertain_since.drain().map(|(track, after_nanos)| PictureGap {
                 track: track.name(),
                 after_nanos,
                 before_nanos: None,
             });
-            recovery.picture_gaps.extend(open);
+            let gaps = self.picture_gaps.drain(..).chain(open);
+            gaps.for_each(|gap| add_gap(&mut recovery.picture_gaps, gap));
         }
         if let Some(recovery) = &recovery {
             self.out.json_metadata(RECOVERY_NAME, &crate::live::to_json(RECOVERY_NAME, recovery)?)?;

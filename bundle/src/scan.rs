@@ -1,12 +1,14 @@
 //! The linear reader: goes through any file from its first byte to its last, whole, cut or damaged.
 //!
 //! It does no I/O: it asks for byte ranges ([`Step::Need`]) and is given them. Every length is checked before its
-//! bytes are asked for, every chunk's CRC is checked, and after damage it finds the next chunk by itself, so one
-//! damaged chunk loses only its own messages. Every byte of the file is in exactly one item.
+//! bytes are asked for, every checksum and every record's layout is checked, and after damage it finds the next chunk
+//! by itself, so one damaged chunk loses only its own messages. Every byte of the file is in exactly one item. What a
+//! file may cost is limited ([`crate::limits`]).
 
+use crate::layout::check_layout;
+use crate::limits::{MAX_CHUNK_MESSAGES, MAX_CHUNKS, Work, max_bytes};
 use crate::record::{
-    Chunk, Fields, MAGIC, Message, RECORD_HEADER_BYTES, RawRecord, iterate, max_bytes, op,
-    parse_json_metadata,
+    Chunk, Fields, MAGIC, Message, RECORD_HEADER_BYTES, RawRecord, iterate, op, parse_json_metadata,
 };
 use crate::{Error, Result};
 
@@ -87,13 +89,16 @@ pub struct Scanner {
     file_bytes: u64,
     state: State,
     supplied: Option<Vec<u8>>,
+    work: Work,
+    num_chunks: u64,
 }
 
 impl Scanner {
     /// A scanner at the start of a file.
     #[must_use]
     pub fn new(file_bytes: u64) -> Self {
-        Self { file_bytes, state: State::Magic, supplied: None }
+        let work = Work::of_file(file_bytes);
+        Self { file_bytes, state: State::Magic, supplied: None, work, num_chunks: 0 }
     }
 
     /// Gives it the bytes it asked for.
@@ -104,7 +109,8 @@ impl Scanner {
     /// The next thing it wants or found.
     ///
     /// # Errors
-    /// `NotMcap` if the file does not begin as MCAP does. Everything else is an [`Item::Damage`].
+    /// `NotMcap` if nothing of a bundle is in the file's beginning; `TooLarge` if the file has too many chunks or costs
+    /// too much for its length. Everything else is an [`Item::Damage`].
     pub fn step(&mut self) -> Result<Step> {
         loop {
             let (offset, bytes) = match &self.state {
@@ -120,12 +126,13 @@ impl Scanner {
                     continue;
                 }
                 State::Header { at } => (*at, RECORD_HEADER_BYTES),
-                State::Body { at, bytes, .. } => (at + RECORD_HEADER_BYTES as u64, *bytes),
+                State::Body { at, bytes, .. } => (*at, RECORD_HEADER_BYTES + *bytes),
                 State::ClosingMagic { at } => (*at, (self.file_bytes - at).min(8) as usize),
                 State::Search { at, .. } => (*at, (self.file_bytes - at).min(SEARCH_BYTES as u64) as usize),
                 State::End => return Ok(Step::End),
             };
             let Some(supplied) = self.supplied.take() else { return Ok(Step::Need { offset, bytes }) };
+            self.work.spend(supplied.len() as u64)?;
             if let Some(item) = self.digest(supplied)? {
                 return Ok(Step::Item(item));
             }
@@ -135,7 +142,7 @@ impl Scanner {
     /// Works on the bytes asked for in the present state.
     fn digest(&mut self, bytes: Vec<u8>) -> Result<Option<Item>> {
         match self.state.clone() {
-            State::Magic if bytes != MAGIC => return Err(Error::NotMcap),
+            State::Magic if bytes != MAGIC => self.search(0, 0, "no MCAP magic bytes at the beginning"),
             State::Magic => self.state = State::Header { at: 8 },
             State::Header { at } => match self.check_header(at, &bytes) {
                 Ok(body) => self.state = body,
@@ -148,10 +155,21 @@ impl Scanner {
                 } else {
                     State::Header { at: end }
                 };
-                if opcode != op::CHUNK {
-                    return Ok(Some(Item::Record { offset: at, opcode, content: bytes }));
+                if opcode == op::CHUNK {
+                    return self.read_chunk(at, end, bytes);
                 }
-                return Ok(self.read_chunk(at, end, &bytes));
+                let content = &bytes[RECORD_HEADER_BYTES..];
+                return Ok(match check_layout(opcode, content) {
+                    Ok(()) => Some(Item::Record { offset: at, opcode, content: content.to_vec() }),
+                    Err(error @ Error::Checksum { .. }) => {
+                        Some(Item::Damage { start: at, end, why: error.to_string() })
+                    }
+                    // The record's own opcode and length cannot be trusted.
+                    Err(error) => {
+                        self.search(at, at + 1, error.to_string());
+                        None
+                    }
+                });
             }
             State::ClosingMagic { at } => {
                 if bytes == MAGIC && at + 8 == self.file_bytes {
@@ -161,7 +179,7 @@ impl Scanner {
                 self.search(at, at, "no closing magic bytes after the footer");
             }
             State::Search { damage_start, at, why } => {
-                return Ok(self.look_for_record(damage_start, at, why, &bytes));
+                return self.look_for_record(damage_start, at, why, &bytes);
             }
             State::End => {}
         }
@@ -177,7 +195,9 @@ impl Scanner {
         let mut length = [0; 8];
         length.copy_from_slice(&header[1..]);
         let length = u64::from_le_bytes(length);
-        let Some(limit) = max_bytes(opcode) else { return Err(format!("unknown opcode {opcode:#04x}")) };
+        let Some(limit) = max_bytes(opcode) else {
+            return Err(format!("no record begins with opcode {opcode:#04x}"));
+        };
         if length > limit {
             return Err(format!("a record of {length} bytes is over the limit of {limit}"));
         }
@@ -190,47 +210,54 @@ impl Scanner {
         Ok(State::Body { at, opcode, bytes: length as usize })
     }
 
-    fn read_chunk(&mut self, at: u64, end: u64, content: &[u8]) -> Option<Item> {
-        let chunk = match Chunk::parse(content) {
+    fn read_chunk(&mut self, at: u64, end: u64, record: Vec<u8>) -> Result<Option<Item>> {
+        let chunk = match Chunk::parse(&record[RECORD_HEADER_BYTES..]) {
             Ok(chunk) => chunk,
             Err(error) => {
                 // Its lengths contradict each other, so the record's own length cannot be trusted either.
                 self.search(at, at + 1, error.to_string());
-                return None;
+                return Ok(None);
             }
         };
-        let records = chunk.decompress().and_then(|records| {
-            check_messages(&records)?;
-            Ok(records)
-        });
-        Some(match records {
-            Ok(records) => {
-                let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + content.len());
-                record.push(op::CHUNK);
-                record.extend_from_slice(&(content.len() as u64).to_le_bytes());
-                record.extend_from_slice(content);
+        self.num_chunks += 1;
+        if self.num_chunks > MAX_CHUNKS {
+            return Err(Error::TooLarge { what: "chunks", found: self.num_chunks, limit: MAX_CHUNKS });
+        }
+        self.work.spend(chunk.uncompressed_bytes)?;
+        let unpacked = chunk.decompress().and_then(|records| Ok((check_messages(&records)?, records)));
+        Ok(Some(match unpacked {
+            Ok((work, records)) => {
+                self.work.spend(work)?;
                 Item::Chunk { offset: at, record, records }
             }
             Err(error) => Item::Damage { start: at, end, why: error.to_string() },
-        })
+        }))
     }
 
-    fn look_for_record(&mut self, damage_start: u64, at: u64, why: String, window: &[u8]) -> Option<Item> {
+    fn look_for_record(
+        &mut self,
+        damage_start: u64,
+        at: u64,
+        why: String,
+        window: &[u8],
+    ) -> Result<Option<Item>> {
         let found = (0..window.len()).find(|position| {
             let at = at + *position as u64;
             looks_like_record(&window[*position..], self.file_bytes - at)
         });
         let end = match found {
             Some(position) => at + position as u64,
+            // It does not begin as a bundle does, and nothing of one follows soon.
+            None if damage_start == 0 => return Err(Error::NotMcap),
             None if at + window.len() as u64 == self.file_bytes => self.file_bytes,
             None => {
                 let overlap = CHUNK_SIGNATURE_BYTES as u64;
                 self.state = State::Search { damage_start, at: at + window.len() as u64 - overlap, why };
-                return None;
+                return Ok(None);
             }
         };
         self.state = State::Header { at: end };
-        Some(Item::Damage { start: damage_start, end, why })
+        Ok(Some(Item::Damage { start: damage_start, end, why }))
     }
 }
 
@@ -254,20 +281,22 @@ fn looks_like_record(window: &[u8], room: u64) -> bool {
     }
 }
 
-/// A chunk is only good if every record in it is a message that parses.
-fn check_messages(records: &[u8]) -> Result<()> {
+/// A chunk is only good if every record in it is a message that parses. Returns what they cost.
+pub(crate) fn check_messages(records: &[u8]) -> Result<u64> {
+    let (mut num_messages, mut work) = (0, 0);
     for record in iterate(records) {
         let RawRecord { opcode, content, offset } = record?;
+        let malformed = |why: String| Error::malformed("chunk", offset as u64, why);
         if opcode != op::MESSAGE {
-            return Err(Error::malformed(
-                "chunk",
-                offset as u64,
-                format!("opcode {opcode:#04x} inside a chunk"),
-            ));
+            return Err(malformed(format!("opcode {opcode:#04x} inside a chunk")));
         }
-        Message::parse(content)?;
+        num_messages += 1;
+        if num_messages > MAX_CHUNK_MESSAGES {
+            return Err(malformed(format!("more than {MAX_CHUNK_MESSAGES} messages")));
+        }
+        work += Work::of_message(&Message::parse(content)?);
     }
-    Ok(())
+    Ok(work)
 }
 
 /// The messages of an [`Item::Chunk`].
@@ -307,7 +336,7 @@ impl Bytes for [u8] {
 /// Scans a source from start to end.
 ///
 /// # Errors
-/// `NotMcap` or `Io`; an error of `each` ends the scan.
+/// `NotMcap`, `TooLarge` or `Io`; an error of `each` ends the scan.
 pub fn scan(source: &(impl Bytes + ?Sized), mut each: impl FnMut(Item) -> Result<()>) -> Result<()> {
     let mut scanner = Scanner::new(source.num_bytes().map_err(Error::io("reading the bundle's length"))?);
     loop {
@@ -351,7 +380,7 @@ impl Facts {
             Item::Record { opcode: op::HEADER, content, .. } => {
                 let profile = Fields::of("header", content).text()?;
                 if profile != PROFILE {
-                    return Err(Error::ForeignProfile { profile: profile.into() });
+                    return Err(Error::ForeignProfile { profile: crate::error::short(profile) });
                 }
             }
             Item::Record { opcode: op::METADATA, content, .. } => {
@@ -364,7 +393,8 @@ impl Facts {
                             let found = manifest.format_version;
                             return Err(Error::NewerFormat { found, supported: FORMAT_VERSION });
                         }
-                        self.manifest = Some(manifest);
+                        // The second copy is for when the first is damaged.
+                        self.manifest.get_or_insert(manifest);
                     }
                     ENDING_NAME => self.ending = Some(serde_json::from_str(json).map_err(Error::json(name))?),
                     RECOVERY_NAME => {

@@ -95,6 +95,12 @@ impl<W: Write> IndexedWriter<W> {
         Ok(())
     }
 
+    /// Leaves out one sequence number of a track.
+    pub(super) fn skip(&mut self, track: Track) {
+        let sequence = self.sequences.entry(track).or_default();
+        *sequence = sequence.wrapping_add(1);
+    }
+
     pub(super) fn close_chunk(&mut self) -> Result<()> {
         let Some((start, end)) = self.chunk.times else { return Ok(()) };
         let (first, last) = self.times.unwrap_or((start, end));

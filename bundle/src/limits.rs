@@ -1,0 +1,99 @@
+//! Every limit that a reader enforces, so that no file costs more memory or time than it can honestly need.
+//!
+//! `docs/bundle-format.md`, part Damage, lists them with their reasons; a test holds the two together.
+
+use crate::record::{Message, op};
+use crate::{Channel, Error, Result, Track};
+
+/// Most bytes a chunk may hold uncompressed.
+pub const MAX_CHUNK_BYTES: u64 = 64 << 20;
+/// Most messages of a chunk.
+pub const MAX_CHUNK_MESSAGES: u64 = 1 << 19;
+/// Most chunks of a file: 69 hours of recording.
+pub const MAX_CHUNKS: u64 = 1_000_000;
+/// Largest summary that is read: about 400,000 chunks, a day of recording.
+pub const MAX_SUMMARY_BYTES: u64 = 64 << 20;
+/// Most bytes of an attachment or message index record.
+pub const MAX_RECORD_BYTES: u64 = 16 << 20;
+/// Most bytes of a metadata record.
+pub const MAX_METADATA_BYTES: u64 = 4 << 20;
+/// Most bytes of a schema record.
+pub const MAX_SCHEMA_BYTES: u64 = 1 << 20;
+/// Most bytes of any other record.
+pub const MAX_SMALL_RECORD_BYTES: u64 = 64 << 10;
+/// Most damaged stretches, and most picture gaps, that are named one by one; the last covers all that follow.
+pub const MAX_NAMED: usize = 5_000;
+/// Most bytes of markers and gaps that [`crate::info`] lists, 64 for each entry besides its text.
+pub const MAX_LISTED_BYTES: u64 = 16 << 20;
+/// Most pixels of all displays together that are decoded side by side: five of 4K.
+pub const MAX_TOTAL_PIXELS: u64 = 42_000_000;
+/// How far back in session time messages of different tracks may be out of order.
+pub const OUT_OF_ORDER_NANOS: u64 = 500_000_000;
+
+/// Room for the fixed fields of a chunk and for data that zstd could not make smaller.
+const CHUNK_OVERHEAD_BYTES: u64 = 1 << 20;
+
+/// Most content bytes a record of this opcode may have; `None` for one that stands nowhere in a bundle but in chunks.
+#[must_use]
+pub fn max_bytes(opcode: u8) -> Option<u64> {
+    match opcode {
+        op::CHUNK => Some(MAX_CHUNK_BYTES + CHUNK_OVERHEAD_BYTES),
+        op::ATTACHMENT | op::MESSAGE_INDEX => Some(MAX_RECORD_BYTES),
+        op::METADATA => Some(MAX_METADATA_BYTES),
+        op::SCHEMA => Some(MAX_SCHEMA_BYTES),
+        op::MESSAGE => None,
+        op::HEADER..=op::DATA_END => Some(MAX_SMALL_RECORD_BYTES),
+        _ => None,
+    }
+}
+
+/// What any file may cost to read.
+pub const BASE_WORK: u64 = 2 << 30;
+/// What each byte beyond the first MiB of a file adds: an honest picture of one colour compresses that much.
+pub const WORK_PER_BYTE: u64 = 12_000;
+/// Looking at a message, whatever is in it.
+const MESSAGE_WORK: u64 = 512;
+/// Parsing a byte of JSON.
+const JSON_BYTE_WORK: u64 = 4;
+/// Decoding a sample, which FLAC may have made of nothing.
+const SAMPLE_WORK: u64 = 4;
+
+/// The work that reading a file may take, in bytes read or decompressed and what costs as much.
+#[derive(Debug)]
+pub struct Work {
+    spent: u64,
+    limit: u64,
+}
+
+impl Work {
+    /// What a file of that length may cost.
+    #[must_use]
+    pub fn of_file(file_bytes: u64) -> Self {
+        let beyond = file_bytes.saturating_sub(1 << 20);
+        Self { spent: 0, limit: BASE_WORK.saturating_add(beyond.saturating_mul(WORK_PER_BYTE)) }
+    }
+
+    /// Takes some of it.
+    ///
+    /// # Errors
+    /// `TooLarge` if too little is left.
+    pub fn spend(&mut self, work: u64) -> Result<()> {
+        self.spent = self.spent.saturating_add(work);
+        if self.spent > self.limit {
+            let what = "bytes to unpack and decode, for a file of this length";
+            return Err(Error::TooLarge { what, found: self.spent, limit: self.limit });
+        }
+        Ok(())
+    }
+
+    /// What a message takes besides its bytes.
+    #[must_use]
+    pub fn of_message(message: &Message<'_>) -> u64 {
+        let inside = match Channel::from_id(message.channel).map(|channel| channel.track) {
+            None | Some(Track::Screen(_)) => 0,
+            Some(Track::Narration) => crate::narration::stated_samples(message.data) * SAMPLE_WORK,
+            Some(_) => message.data.len() as u64 * JSON_BYTE_WORK,
+        };
+        MESSAGE_WORK + inside
+    }
+}
