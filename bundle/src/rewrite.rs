@@ -6,14 +6,16 @@
 
 mod indexed;
 mod named;
+mod thumbnails;
 
 use std::collections::HashMap;
 use std::io::Write;
 
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
-use indexed::IndexedWriter;
+use indexed::{Attachment, IndexedWriter};
 pub(crate) use named::uncertain_since;
 use named::{add_damage, add_gap};
+use thumbnails::{MEDIA_TYPE, PREVIEW_NAME, THUMBNAIL_NAME, Thumbnails};
 
 use crate::layout::parse_channel;
 use crate::limits::MAX_CHUNK_BYTES;
@@ -21,6 +23,7 @@ use crate::manifest::{DamagedRange, ENDING_NAME, MANIFEST_NAME, PictureGap, RECO
 use crate::narration::{self, Block};
 use crate::record::{Message, op};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
+use crate::screen::Decoder;
 use crate::{Channel, Error, Manifest, Recovery, Result, Track};
 
 /// What the finished bundle is for.
@@ -28,7 +31,7 @@ use crate::{Channel, Error, Manifest, Recovery, Result, Track};
 pub enum Profile {
     /// Quick: chunks and narration stay as they are; summary and indexes are added.
     Recover,
-    /// For keeping and sending: larger chunks, stronger compression, FLAC narration, chunk digests.
+    /// For keeping and sending: larger chunks, stronger compression, FLAC narration, chunk digests, thumbnails.
     Seal,
 }
 
@@ -68,6 +71,8 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         picture_gaps: Vec::new(),
         newest_nanos: 0,
         lost_pictures: 0,
+        decoders: HashMap::new(),
+        thumbnails: Thumbnails::default(),
     };
     scan(source, |item| rewriter.take(item))?;
     let source_bytes = source.num_bytes().map_err(Error::io("reading the bundle's length"))?;
@@ -101,6 +106,9 @@ struct Rewriter<W: Write> {
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
     lost_pictures: u64,
+    /// Per display, the pictures as they come by, while sealing.
+    decoders: HashMap<Track, Decoder>,
+    thumbnails: Thumbnails,
 }
 
 impl<W: Write> Rewriter<W> {
@@ -184,6 +192,14 @@ impl<W: Write> Rewriter<W> {
         if channel.track == Track::Narration {
             return self.collect_voice(message);
         }
+        if let Track::Screen(display) = channel.track
+            && !self.look_at(channel.track, display, nanos, message)?
+        {
+            self.held_pictures.remove(&channel.track);
+            self.uncertain_since.entry(channel.track).or_insert(nanos);
+            self.lost_pictures += 1;
+            return Ok(());
+        }
         let is_full = self.out.chunk_bytes() >= SEALED_CHUNK_BYTES
             || self.out.chunk_bytes() + message.data.len() + MESSAGE_BYTES > MAX_CHUNK_BYTES as usize;
         if channel.is_key || is_full {
@@ -216,6 +232,17 @@ impl<W: Write> Rewriter<W> {
             self.out.skip(track);
         }
         true
+    }
+
+    /// Decodes a picture and makes its thumbnail, if one is due. False if it cannot be decoded.
+    fn look_at(&mut self, track: Track, display: u8, nanos: u64, message: &Message<'_>) -> Result<bool> {
+        let decoder = self.decoders.entry(track).or_insert_with(|| Decoder::new(display));
+        let Ok(picture) = decoder.apply(message.sequence, message.data) else { return Ok(false) };
+        if let Some(data) = self.thumbnails.take(track, nanos, picture)? {
+            let (log_time, name) = (message.log_time, format!("{THUMBNAIL_NAME}{display}"));
+            self.out.attach(Attachment { log_time, name, media_type: MEDIA_TYPE, data })?;
+        }
+        Ok(true)
     }
 
     /// Joins blocks that follow each other into blocks of one second.
@@ -254,6 +281,10 @@ impl<W: Write> Rewriter<W> {
         self.emit_voice()?;
         self.out.close_chunk()?;
         let manifest = self.facts.manifest()?.clone();
+        if let Some(data) = std::mem::take(&mut self.thumbnails).strip()? {
+            let (log_time, name) = (manifest.epoch_wall_nanos, PREVIEW_NAME.into());
+            self.out.attach(Attachment { log_time, name, media_type: MEDIA_TYPE, data })?;
+        }
         let has_new_gaps = !self.picture_gaps.is_empty() && self.facts.recovery.is_none();
         let was_whole = self.facts.is_complete
             && self.damages.is_empty()

@@ -15,6 +15,14 @@ pub(crate) const CHUNK_DIGESTS_NAME: &str = "praxis.chunk_digests";
 const SEALED_ZSTD_LEVEL: i32 = 6;
 const RECOVERED_ZSTD_LEVEL: i32 = 1;
 
+/// Something beside the messages.
+pub(super) struct Attachment {
+    pub(super) log_time: u64,
+    pub(super) name: String,
+    pub(super) media_type: &'static str,
+    pub(super) data: Vec<u8>,
+}
+
 /// Writes one file from start to end.
 pub(super) struct IndexedWriter<W> {
     out: W,
@@ -33,6 +41,9 @@ pub(super) struct IndexedWriter<W> {
     num_chunks: u32,
     metadata_indexes: Records,
     attachment_indexes: Records,
+    num_attachments: u32,
+    /// Attachments that wait for the end of the open chunk.
+    waiting: Vec<Attachment>,
     num_metadata: u32,
     /// Digests of the chunks, if wanted.
     digests: Option<Vec<u8>>,
@@ -56,6 +67,8 @@ impl<W: Write> IndexedWriter<W> {
             num_chunks: 0,
             metadata_indexes: Records::default(),
             attachment_indexes: Records::default(),
+            num_attachments: 0,
+            waiting: Vec::new(),
             num_metadata: 0,
             digests: is_sealing.then(Vec::new),
         };
@@ -141,7 +154,7 @@ impl<W: Write> IndexedWriter<W> {
                 .end();
         });
         self.num_chunks += 1;
-        Ok(())
+        self.write_waiting()
     }
 
     pub(super) fn json_metadata(&mut self, name: &str, json: &str) -> Result<()> {
@@ -158,9 +171,10 @@ impl<W: Write> IndexedWriter<W> {
     /// Writes digests, end of data, summary and footer; returns the number of messages.
     pub(super) fn finish(mut self) -> Result<u64> {
         self.close_chunk()?;
-        let has_digests = self.digests.is_some();
-        if let Some(digests) = self.digests.take() {
-            self.attach(CHUNK_DIGESTS_NAME, "application/octet-stream", &digests)?;
+        if let Some(data) = self.digests.take() {
+            let log_time = self.times.map_or(0, |(first, _)| first);
+            let (name, media_type) = (CHUNK_DIGESTS_NAME.into(), "application/octet-stream");
+            self.write_attachment(&Attachment { log_time, name, media_type, data })?;
         }
         let data_crc = self.data_crc.clone().finalize();
         let mut end = Records::default();
@@ -168,7 +182,7 @@ impl<W: Write> IndexedWriter<W> {
         self.write(&end.0)?;
 
         let summary_start = self.offset;
-        let (summary, offsets_start) = self.summary(u32::from(has_digests));
+        let (summary, offsets_start) = self.summary();
         let mut tail = summary;
         tail.push(op::FOOTER, |content| content.u64(summary_start).u64(offsets_start).u32(0).end());
         // The CRC covers the summary and the footer up to the CRC itself.
@@ -181,8 +195,20 @@ impl<W: Write> IndexedWriter<W> {
         Ok(self.counts.values().sum())
     }
 
-    fn attach(&mut self, name: &str, media_type: &str, data: &[u8]) -> Result<()> {
-        let time = self.times.map_or(0, |(first, _)| first);
+    /// Adds an attachment, after the open chunk if there is one.
+    pub(super) fn attach(&mut self, attachment: Attachment) -> Result<()> {
+        self.waiting.push(attachment);
+        if self.chunk.is_empty() { self.write_waiting() } else { Ok(()) }
+    }
+
+    fn write_waiting(&mut self) -> Result<()> {
+        std::mem::take(&mut self.waiting).iter().try_for_each(|attachment| self.write_attachment(attachment))
+    }
+
+    fn write_attachment(&mut self, attachment: &Attachment) -> Result<()> {
+        let Attachment { log_time: time, name, media_type, data } = attachment;
+        let time = *time;
+        self.num_attachments += 1;
         let mut record = Records::default();
         record.push(op::ATTACHMENT, |content| {
             content.u64(time).u64(time).text(name).text(media_type).u64(data.len() as u64).bytes(data).end();
@@ -200,7 +226,7 @@ impl<W: Write> IndexedWriter<W> {
     }
 
     /// The summary section with its offsets, and where the offsets start in the file.
-    fn summary(&mut self, num_attachments: u32) -> (Records, u64) {
+    fn summary(&mut self) -> (Records, u64) {
         let mut summary = Records::default();
         let mut groups: Vec<(u8, usize)> = vec![(op::SCHEMA, 0)];
         let mut channels = self.channels.clone();
@@ -219,7 +245,7 @@ impl<W: Write> IndexedWriter<W> {
         let (first, last) = self.times.unwrap_or_default();
         summary.push(op::STATISTICS, |content| {
             content.u64(self.counts.values().sum()).u16(schemas.len() as u16).u32(channels.len() as u32);
-            content.u32(num_attachments).u32(self.num_metadata).u32(self.num_chunks).u64(first).u64(last);
+            content.u32(self.num_attachments).u32(self.num_metadata).u32(self.num_chunks).u64(first).u64(last);
             content.u32(self.counts.len() as u32 * 10);
             for (channel, count) in &self.counts {
                 content.u16(*channel).u64(*count);

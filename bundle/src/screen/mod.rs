@@ -9,12 +9,14 @@ mod governor;
 mod lossy;
 mod motion;
 mod operation;
+mod shrink;
 mod tile;
 
 pub use decode::{Decoder, Picture};
 pub use encode::{Encoder, Snapshot};
 pub use lossy::MAX_DECODER_DIFFERENCE;
 pub use operation::{Area, Copy, Operation, operations};
+pub use shrink::{Small, shrink};
 
 use crate::record::Fields;
 use crate::{Error, Result};
