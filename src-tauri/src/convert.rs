@@ -33,8 +33,10 @@ impl From<Room> for DiskDto {
 }
 
 pub(crate) fn enrolment(studio: &Studio, enrolment: Enrolment) -> EnrolmentDto {
+    let is_in_keychain = enrolment.is_in_keychain();
     let Enrolment { collector, project, expert, .. } = enrolment;
-    EnrolmentDto { is_reached: studio.courier.is_reached(&collector), collector, project, expert }
+    let is_reached = studio.courier.is_reached(&collector);
+    EnrolmentDto { is_reached, collector, project, expert, is_in_keychain }
 }
 
 pub(crate) fn microphone(hearing: Hearing, devices: Vec<String>) -> MicrophoneDto {

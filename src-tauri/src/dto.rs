@@ -75,6 +75,8 @@ pub(crate) struct EnrolmentDto {
     pub(crate) expert: String,
     /// Whether it answered when last asked; null before the first answer.
     pub(crate) is_reached: Option<bool>,
+    /// Whether the token is in the system's keychain; where there is none, it is in a file.
+    pub(crate) is_in_keychain: bool,
 }
 
 /// Everything the page for a new recording shows.

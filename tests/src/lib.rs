@@ -2,6 +2,7 @@
 //! microphone, and the real `praxis` program.
 
 pub mod app;
+pub mod bus;
 pub mod collector;
 pub mod contract;
 pub mod desktop;

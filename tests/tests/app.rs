@@ -1,5 +1,5 @@
 //! The desktop application, driven as an expert drives it: enrol, record real programs with speech, pause, mark, stop,
-//! approve, upload, verified. Killed in the middle, the session is there at the next start.
+//! approve, upload, verified, leave. Killed in the middle, the session is there at the next start.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use praxis_bundle::file;
 use praxis_tests::app::App;
+use praxis_tests::bus::{Keychain, files_with};
 use praxis_tests::collector::{Collector, Http};
 use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
 use praxis_tests::praxis::{events, info, ok, path, program};
@@ -35,6 +36,9 @@ fn record(app: &App<'_>, title: &str) -> Result<()> {
 
 fn enrol(app: &App<'_>, collector: &Collector, expert: &str) -> Result<()> {
     let code = collector.command(&["code", "new", "--project", "Olympus physics", "--expert", expert])?;
+    if !app.has("#join-address")? {
+        app.click("#join-project")?;
+    }
     app.type_into("#join-address", &collector.url)?;
     app.type_into("#join-code", &code)?;
     app.click("#join")?;
@@ -62,8 +66,12 @@ fn from_enrolment_to_verified_in_the_application() -> Result<()> {
     let collector = Collector::start(&folder.path().join("collector"))?;
     let mut desktop = VirtualDesktop::start(1366, 768)?;
     desktop.terminal(40, 500, &["sh"])?;
+    let keychain = Keychain::start(&desktop.bus, &desktop.folder.path().join("home"))?;
     let app = App::start(&desktop)?;
     enrol(&app, &collector, "expert-7")?;
+    app.wait_for_text("#token", "in the keychain")?;
+    let secret = keychain.secret("praxis", &collector.url)?.context("no token in the keychain")?;
+    assert_eq!(files_with(desktop.folder.path(), secret.as_bytes())?, [] as [&Path; 0]);
 
     record(&app, "Sum of a series")?;
     desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
@@ -124,6 +132,12 @@ fn from_enrolment_to_verified_in_the_application() -> Result<()> {
     app.click("[data-session] .free")?;
     app.click("#free-confirm")?;
     wait_until("a freed copy", || Ok(sessions(&desktop)?.is_empty()))?;
+
+    app.click("#nav-enrol")?;
+    app.click("#leave")?;
+    app.click("#leave-confirm")?;
+    app.find("#join-code")?;
+    assert_eq!(keychain.secret("praxis", &collector.url)?, None);
     Ok(())
 }
 
@@ -135,8 +149,8 @@ fn make_run_opens_the_application_and_a_collector_that_know_each_other() -> Resu
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/run");
     let mut addresses = Vec::new();
     for _ in 0..2 {
-        let mut run = desktop.command("dbus-run-session");
-        run.args(["--", "bash", path(&script), path(&programs), path(&folder)]);
+        let mut run = desktop.command("bash");
+        run.args([path(&script), path(&programs), path(&folder)]);
         let log = std::fs::File::create(desktop.folder.path().join("run.log"))?;
         let mut run = run.stdout(log.try_clone()?).stderr(log).spawn()?;
         let search = ["search", "--onlyvisible", "--class", "praxis-desktop", "getwindowpid"];

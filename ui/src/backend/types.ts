@@ -38,7 +38,11 @@ export type EnrolmentDto = { collector: string, project: string, expert: string,
 /**
  * Whether it answered when last asked; null before the first answer.
  */
-isReached: boolean | null, };
+isReached: boolean | null, 
+/**
+ * Whether the token is in the system's keychain; where there is none, it is in a file.
+ */
+isInKeychain: boolean, };
 
 export type HomeDto = { 
 /**
