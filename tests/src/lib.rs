@@ -13,4 +13,5 @@ pub mod own_window;
 pub mod painter;
 pub mod praxis;
 pub mod proxy;
+pub mod tray;
 pub mod upload_kills;

@@ -1,5 +1,6 @@
 //! The desktop application, driven as an expert drives it: enrol, record real programs with speech, pause, mark, stop,
-//! approve, upload, verified, leave. Killed in the middle, the session is there at the next start.
+//! approve, upload, verified, leave; by the window and by the tray. Killed in the middle, the session is there at the next
+//! start.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
@@ -13,8 +14,9 @@ use praxis_tests::bus::{Keychain, files_with};
 use praxis_tests::collector::{Collector, Http};
 use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
 use praxis_tests::praxis::{events, info, ok, path, program};
+use praxis_tests::tray::Tray;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn sessions(desktop: &VirtualDesktop) -> Result<Vec<PathBuf>> {
     let folder = desktop.folder.path().join("data/praxis/sessions");
@@ -43,6 +45,13 @@ fn enrol(app: &App<'_>, collector: &Collector, expert: &str) -> Result<()> {
     app.type_into("#join-code", &code)?;
     app.click("#join")?;
     app.wait_for_text("#enrolled", expert)
+}
+
+/// What the settings are before it starts.
+fn set(desktop: &VirtualDesktop, settings: &Value) -> Result<()> {
+    let folder = desktop.folder.path().join("home/.config/praxis");
+    std::fs::create_dir_all(&folder)?;
+    Ok(std::fs::write(folder.join("settings.json"), settings.to_string())?)
 }
 
 /// The window of the application is covered in the picture, where the bundle says so.
@@ -139,6 +148,63 @@ fn from_enrolment_to_verified_in_the_application() -> Result<()> {
     app.find("#join-code")?;
     assert_eq!(keychain.secret("praxis", &collector.url)?, None);
     Ok(())
+}
+
+#[test]
+fn the_tray_says_what_goes_on_and_its_menu_does_what_it_says() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(1366, 768)?;
+    set(&desktop, &json!({"countdown_seconds": 0, "has_voice": false}))?;
+    desktop.terminal(40, 500, &["cat"])?;
+    let tray = Tray::start(&desktop.bus)?;
+    let app = App::start(&desktop)?;
+    let icon = tray.icon()?;
+    assert!(icon.is_shown()? && Path::new(&icon.picture()?).is_file(), "{}", icon.picture()?);
+    icon.wait_for_words(&["Start recording", "", "Show Praxis", "Quit"])?;
+    assert_eq!(icon.label()?, "");
+    let window = app.window()?;
+    desktop.xdotool(&["windowminimize", "--sync", &window])?;
+    assert!(app.window().is_err(), "it is minimized");
+    icon.choose("Show Praxis")?;
+    wait_until("the window", || Ok(app.window().is_ok()))?;
+
+    // The first start shows how to join a project.
+    app.find("#join-address")?;
+    app.click("#nav-record")?;
+    app.find("#start:not([disabled])")?;
+    icon.choose("Start recording")?;
+    app.find("#hud-stop")?;
+    icon.wait_for_words(&["Pause", "Set a marker", "Stop", "", "Show Praxis", "Quit"])?;
+    assert_eq!(icon.label()?, "Recording");
+    let type_in_terminal = |text: &str| -> Result<()> {
+        desktop.xdotool(&["search", "--name", "terminal", "windowactivate", "--sync"])?;
+        desktop.xdotool(&["type", "--delay", "20", text])?;
+        Ok(())
+    };
+    type_in_terminal("before ")?;
+    icon.choose("Set a marker")?;
+    icon.choose("Pause")?;
+    icon.wait_for_words(&["Resume", "Stop", "", "Show Praxis", "Quit"])?;
+    assert_eq!(icon.label()?, "Paused");
+    type_in_terminal("secret")?;
+    icon.choose("Resume")?;
+    icon.wait_for_words(&["Pause", "Set a marker", "Stop", "", "Show Praxis", "Quit"])?;
+    type_in_terminal("after")?;
+    let_pass(Duration::from_millis(300));
+    icon.choose("Stop")?;
+    icon.wait_for_words(&["Show Praxis", "Quit"])?;
+    app.click("#keep")?;
+    app.find("[data-session][data-state=ready]")?;
+    icon.wait_for_words(&["Start recording", "", "Show Praxis", "Quit"])?;
+    assert_eq!(icon.label()?, "");
+
+    let [bundle] = &sessions(&desktop)?[..] else { anyhow::bail!("not one session") };
+    ok(&["check", path(bundle)])?;
+    let typed: String = events(bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(typed, "before after");
+    let facts = info(bundle)?;
+    assert_eq!(facts["markers"].as_array().map(Vec::len), Some(1));
+    icon.choose("Quit")?;
+    wait_until("the end of the application", || Ok(icon.words().is_err()))
 }
 
 #[test]
