@@ -116,11 +116,15 @@ id: string, title: string | null, state: SessionStateDto,
  */
 recordedAtMillis: number | null, lengthMillis: number, bytes: number, outcome: OutcomeDto | null, note: string | null, 
 /**
- * It was interrupted and made whole; says what is missing.
+ * It was interrupted or damaged, and made whole; says what is missing.
  */
 recovered: string | null, 
 /**
- * What is not in it: gaps and drops, one sentence each.
+ * Its file is damaged; what can be read can be made whole.
+ */
+isDamaged: boolean, 
+/**
+ * What is not in it: gaps, drops and what was damaged, one sentence each.
  */
 losses: Array<string>, 
 /**
