@@ -178,8 +178,8 @@ fn the_tray_says_what_goes_on_and_its_menu_does_what_it_says() -> Result<()> {
     icon.wait_for_words(&["Start recording", "", "Show Praxis", "Quit"])?;
     assert_eq!(icon.label()?, "");
     let window = app.window()?;
-    desktop.xdotool(&["windowminimize", "--sync", &window])?;
-    assert!(app.window().is_err(), "it is minimized");
+    desktop.xdotool(&["windowminimize", &window])?;
+    wait_until("a minimized window", || Ok(app.window().is_err()))?;
     icon.choose("Show Praxis")?;
     wait_until("the window", || Ok(app.window().is_ok()))?;
 
@@ -251,7 +251,11 @@ fn a_full_disk_a_damaged_and_a_rejected_session_are_shown_with_the_way_out() -> 
     let why = refusal(&app)?;
     assert!(why.contains("are needed to record"), "{why}");
     assert_eq!(sessions(&desktop)?, [damaged.clone(), rejected.clone()], "nothing is left of it");
-    app.click("#nav-settings")?;
+    // The page goes back to where one records when it hears that the recording did not begin.
+    wait_until("the settings", || {
+        app.click("#nav-settings")?;
+        app.has("#keepFreeMib")
+    })?;
     app.script(
         "const field = document.querySelector('#keepFreeMib');
          field.value = 64;
