@@ -160,7 +160,7 @@ pub struct Sealed {
 }
 
 /// Seals a file at low priority; a live file is removed when the sealed one is in its place. A file with damage before its
-/// end is kept, as `….damaged`.
+/// end is kept, as `….damaged`; an approval of it is not one of what was made of it.
 ///
 /// # Errors
 /// `Busy` if it is being recorded or sealed; `Taken` if another session's bundle has the name; else as sealing fails.
@@ -194,7 +194,13 @@ pub fn seal(path: &Path) -> Result<Sealed> {
     });
     let rewritten = work.join().map_err(|_| Error::WriterFailed)??;
     let kept = if target == path {
-        is_damaged.then_some(kept)
+        let approval = crate::upload::approval::approval_path(path);
+        match std::fs::remove_file(&approval) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("removing {}", approval.display()))(source));
+            }
+            _ => is_damaged.then_some(kept),
+        }
     } else {
         let file_bytes = held.metadata().map(|metadata| metadata.len()).unwrap_or_default();
         let damages = rewritten.recovery.iter().flat_map(|recovery| &recovery.damages);

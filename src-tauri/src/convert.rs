@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use praxis_bundle::info::{Gap, Info};
-use praxis_bundle::manifest::Outcome;
+use praxis_bundle::manifest::{DamagedRange, Outcome};
 use praxis_bundle::messages::{GapReason, Life};
 use praxis_capture_core::library::{Entry, SessionState};
 use praxis_capture_core::studio::{Hearing, Hotkeys, Phase, Progress, Room, Settings, Studio, Theme};
@@ -33,8 +33,10 @@ impl From<Room> for DiskDto {
 }
 
 pub(crate) fn enrolment(studio: &Studio, enrolment: Enrolment) -> EnrolmentDto {
+    let is_in_keychain = enrolment.is_in_keychain();
     let Enrolment { collector, project, expert, .. } = enrolment;
-    EnrolmentDto { is_reached: studio.courier.is_reached(&collector), collector, project, expert }
+    let is_reached = studio.courier.is_reached(&collector);
+    EnrolmentDto { is_reached, collector, project, expert, is_in_keychain }
 }
 
 pub(crate) fn microphone(hearing: Hearing, devices: Vec<String>) -> MicrophoneDto {
@@ -112,7 +114,6 @@ pub(crate) fn session(studio: &Studio, entry: &Entry, item: Option<&Item>) -> Se
         Err(error) => (None, Some(error.to_string())),
     };
     let ending = info.and_then(|info| info.ending.as_ref());
-    let is_recovered = info.is_some_and(|info| info.ending.is_none()) && entry.state == SessionState::Sealed;
     let changed = std::fs::metadata(&entry.path).and_then(|metadata| metadata.modified()).ok();
     let changed =
         changed.and_then(|at| Some(at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_millis() as u64));
@@ -125,7 +126,8 @@ pub(crate) fn session(studio: &Studio, entry: &Entry, item: Option<&Item>) -> Se
         bytes: std::fs::metadata(&entry.path).map_or(0, |metadata| metadata.len()),
         outcome: ending.and_then(|ending| ending.outcome).map(Into::into),
         note: ending.and_then(|ending| ending.note.clone()),
-        recovered: info.filter(|_| is_recovered).map(recovered),
+        recovered: info.filter(|_| entry.state == SessionState::Sealed).and_then(recovered),
+        is_damaged: is_damaged(entry),
         losses: info.map(losses).unwrap_or_default(),
         tracks: info
             .map(|info| {
@@ -163,6 +165,12 @@ fn state_of(entry: &Entry, item: Option<&Item>) -> SessionStateDto {
         (SessionState::Sealed, Some(State::Sending)) => SessionStateDto::Sending,
         (SessionState::Sealed, Some(State::Received)) => SessionStateDto::Received,
         (SessionState::Sealed, Some(State::Verified)) => SessionStateDto::Verified,
+        // It was made whole since: nobody has approved it as it is now.
+        (SessionState::Sealed, Some(State::Rejected | State::Blocked))
+            if !is_damaged(entry) && !approval_path(&entry.path).exists() =>
+        {
+            SessionStateDto::Ready
+        }
         (SessionState::Sealed, Some(State::Rejected)) => SessionStateDto::Rejected,
         (SessionState::Sealed, Some(State::Blocked)) => SessionStateDto::Blocked,
         // What went to another server is there, but nobody has checked it.
@@ -184,25 +192,42 @@ fn upload(studio: &Studio, item: &Item) -> UploadDto {
     }
 }
 
-fn recovered(info: &Info) -> String {
-    let damages = info.recovery.as_ref().map_or(0, |recovery| recovery.damages.len());
-    let more = if damages > 1 { "; damaged parts are left out" } else { "" };
-    format!("Interrupted at {}. At most the last half second is missing{more}", clock(info.duration_nanos))
+/// What became of a session that did not end by itself, or was damaged.
+fn recovered(info: &Info) -> Option<String> {
+    let Some(recovery) = &info.recovery else {
+        return info.ending.is_none().then(|| interrupted(info));
+    };
+    if info.ending.is_some() {
+        return Some("It was damaged. What could be read is here, the rest is left out".into());
+    }
+    let more = if recovery.damages.len() > 1 { "; damaged parts are left out" } else { "" };
+    Some(format!("{}{more}", interrupted(info)))
+}
+
+fn interrupted(info: &Info) -> String {
+    format!("Interrupted at {}. At most the last half second is missing", clock(info.duration_nanos))
 }
 
 /// What is not in a session although it should be, one sentence each. Pauses are no loss.
 fn losses(info: &Info) -> Vec<String> {
+    let stretch = |track: &str, start: u64, end: Option<u64>, why: &str| {
+        let until = end.map_or("to the end".into(), |end| format!("to {}", clock(end)));
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        format!("{track} from {} {until}{why}", clock(start))
+    };
     let gap = |gap: &Gap| {
         let track = gap.track.as_deref().unwrap_or("all tracks");
-        let from = clock(gap.start_nanos);
-        let until = gap.end_nanos.map_or("to the end".into(), |end| format!("to {}", clock(end)));
-        let why = if gap.detail.is_empty() { String::new() } else { format!(": {}", gap.detail) };
-        format!("{track} from {from} {until}{why}")
+        stretch(track, gap.start_nanos, gap.end_nanos, &gap.detail)
     };
     let is_loss = |gap: &&Gap| !matches!(gap.reason, GapReason::Pause | GapReason::SourceEnded);
     let drops = info.tracks.iter().filter(|(_, track)| track.drops > 0);
     let drops = drops.map(|(track, facts)| format!("{track}: {} samples lost under load", facts.drops));
-    info.gaps.iter().filter(is_loss).map(gap).chain(drops).collect()
+    // The last damage of a session that was interrupted is where it was interrupted.
+    let is_inside = |damage: &&DamagedRange| damage.before_nanos.is_some() || info.ending.is_some();
+    let damages = info.recovery.iter().flat_map(|recovery| &recovery.damages).filter(is_inside);
+    let damages =
+        damages.map(|damage| stretch("all tracks", damage.after_nanos, damage.before_nanos, "damaged"));
+    info.gaps.iter().filter(is_loss).map(gap).chain(drops).chain(damages).collect()
 }
 
 fn clock(nanos: u64) -> String {

@@ -75,6 +75,8 @@ pub(crate) struct EnrolmentDto {
     pub(crate) expert: String,
     /// Whether it answered when last asked; null before the first answer.
     pub(crate) is_reached: Option<bool>,
+    /// Whether the token is in the system's keychain; where there is none, it is in a file.
+    pub(crate) is_in_keychain: bool,
 }
 
 /// Everything the page for a new recording shows.
@@ -232,9 +234,11 @@ pub(crate) struct SessionDto {
     pub(crate) bytes: u64,
     pub(crate) outcome: Option<OutcomeDto>,
     pub(crate) note: Option<String>,
-    /// It was interrupted and made whole; says what is missing.
+    /// It was interrupted or damaged, and made whole; says what is missing.
     pub(crate) recovered: Option<String>,
-    /// What is not in it: gaps and drops, one sentence each.
+    /// Its file is damaged; what can be read can be made whole.
+    pub(crate) is_damaged: bool,
+    /// What is not in it: gaps, drops and what was damaged, one sentence each.
     pub(crate) losses: Vec<String>,
     /// Names of its recorded tracks.
     pub(crate) tracks: Vec<String>,

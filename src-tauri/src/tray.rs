@@ -19,7 +19,7 @@ const ACTS: [(&str, Act); 6] = [
 
 /// Makes it.
 pub(crate) fn open(app: &AppHandle) -> tauri::Result<()> {
-    let mut tray = TrayIconBuilder::with_id(ID).tooltip("Praxis").menu(&menu(app, None)?);
+    let mut tray = TrayIconBuilder::with_id(ID).menu(&menu(app, None)?);
     if let Some(icon) = app.default_window_icon() {
         tray = tray.icon(icon.clone());
     }
@@ -32,17 +32,16 @@ pub(crate) fn open(app: &AppHandle) -> tauri::Result<()> {
     Ok(())
 }
 
-/// Makes its menu and its words what the recording wants them to be.
+/// Makes its menu, and the word beside it, what the recording wants them to be. (Linux shows no tooltip of a tray icon.)
 pub(crate) fn fit(app: &AppHandle, phase: Option<Phase>) {
     let Some(tray) = app.tray_by_id(ID) else { return };
     let says = match phase {
-        Some(Phase::Starting | Phase::Recording) => "Praxis: recording",
-        Some(Phase::Paused) => "Praxis: paused, nothing is recorded",
-        _ => "Praxis",
+        Some(Phase::Starting | Phase::Recording) => Some("Recording"),
+        Some(Phase::Paused) => Some("Paused"),
+        _ => None,
     };
-    let fitted = menu(app, phase)
-        .and_then(|menu| tray.set_menu(Some(menu)))
-        .and_then(|()| tray.set_tooltip(Some(says)));
+    let fitted =
+        tray.set_title(says).and_then(|()| menu(app, phase)).and_then(|menu| tray.set_menu(Some(menu)));
     if let Err(error) = fitted {
         tracing::warn!(%error, "the tray did not follow");
     }
@@ -50,19 +49,19 @@ pub(crate) fn fit(app: &AppHandle, phase: Option<Phase>) {
 
 /// Only what can be done in this phase.
 fn menu(app: &AppHandle, phase: Option<Phase>) -> tauri::Result<Menu<tauri::Wry>> {
+    let acts: &[(&str, &str)] = match phase {
+        None => &[("record", "Start recording")],
+        Some(Phase::Recording) => &[("pause", "Pause"), ("mark", "Set a marker"), ("stop", "Stop")],
+        Some(Phase::Paused) => &[("pause", "Resume"), ("stop", "Stop")],
+        Some(Phase::Starting | Phase::Stopped | Phase::Sealing) => &[],
+    };
     let item = |id: &str, text: &str| MenuItemBuilder::with_id(id, text).build(app);
     let mut menu = MenuBuilder::new(app);
-    match phase {
-        None => menu = menu.item(&item("record", "Start recording")?),
-        Some(Phase::Recording) => {
-            menu = menu.items(&[
-                &item("pause", "Pause")?,
-                &item("mark", "Set a marker")?,
-                &item("stop", "Stop")?,
-            ]);
-        }
-        Some(Phase::Paused) => menu = menu.items(&[&item("pause", "Resume")?, &item("stop", "Stop")?]),
-        Some(Phase::Starting | Phase::Stopped | Phase::Sealing) => {}
+    for (id, text) in acts {
+        menu = menu.item(&item(id, text)?);
     }
-    menu.separator().items(&[&item("show", "Show Praxis")?, &item("quit", "Quit")?]).build()
+    if !acts.is_empty() {
+        menu = menu.separator();
+    }
+    menu.items(&[&item("show", "Show Praxis")?, &item("quit", "Quit")?]).build()
 }

@@ -127,6 +127,8 @@ impl Drop for Collector {
 pub struct Expert {
     /// Home, settings and data.
     pub home: TempDir,
+    /// Address of the session bus that their `praxis` finds. Without one, no keychain is touched.
+    pub bus: Option<String>,
 }
 
 impl Expert {
@@ -135,7 +137,7 @@ impl Expert {
     /// # Errors
     /// If there is no room for a home.
     pub fn new() -> Result<Self> {
-        Ok(Self { home: tempfile::tempdir()? })
+        Ok(Self { home: tempfile::tempdir()?, bus: None })
     }
 
     /// Someone who is enrolled at a collector.
@@ -171,7 +173,7 @@ impl Expert {
         Ok(std::fs::write(enrolment, text)?)
     }
 
-    /// The expert's `praxis`, not started yet. It finds no session bus, so no keychain of this machine is touched.
+    /// The expert's `praxis`, not started yet.
     ///
     /// # Errors
     /// If it was not built.
@@ -182,7 +184,8 @@ impl Expert {
             .env("XDG_RUNTIME_DIR", self.home.path())
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_CONFIG_HOME")
-            .env_remove("DBUS_SESSION_BUS_ADDRESS");
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .envs(self.bus.iter().map(|bus| ("DBUS_SESSION_BUS_ADDRESS", bus)));
         Ok(command)
     }
 

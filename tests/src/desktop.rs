@@ -1,4 +1,5 @@
-//! A virtual desktop: X server, window manager, sound server with a virtual microphone. All private, all ended on drop.
+//! A virtual desktop: X server, window manager, session bus, sound server with a virtual microphone. All private, all ended
+//! on drop.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -11,12 +12,16 @@ use praxis_capture_core::clock::{SystemTime, Time};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
+use crate::bus::Bus;
+
 /// A running desktop.
 pub struct VirtualDesktop {
     /// Its DISPLAY.
     pub display: String,
     /// Its home, runtime and data folders are in here.
     pub folder: TempDir,
+    /// Its session bus.
+    pub bus: Bus,
     children: Vec<Child>,
 }
 
@@ -26,6 +31,7 @@ impl VirtualDesktop {
     /// # Errors
     /// If a program is missing or does not come up.
     pub fn start(width: u32, height: u32) -> Result<Self> {
+        let bus = Bus::start()?;
         let mut xvfb = Command::new("Xvfb");
         xvfb.args([
             "-displayfd",
@@ -46,6 +52,7 @@ impl VirtualDesktop {
         let mut desktop = Self {
             display: format!(":{}", number.trim()),
             folder: tempfile::tempdir()?,
+            bus,
             children: vec![xvfb],
         };
         for folder in ["home", "run", "data"] {
@@ -94,7 +101,7 @@ impl VirtualDesktop {
             .env("XDG_DATA_HOME", folder("data"))
             .env("PULSE_SERVER", format!("unix:{}", self.pulse_socket()));
         command.env("LANG", "C.UTF-8").env("XDG_SESSION_TYPE", "x11").env_remove("WAYLAND_DISPLAY");
-        command.env_remove("LC_ALL").env_remove("DBUS_SESSION_BUS_ADDRESS").stdin(Stdio::null());
+        command.env_remove("LC_ALL").env("DBUS_SESSION_BUS_ADDRESS", &self.bus.address).stdin(Stdio::null());
         command
     }
 

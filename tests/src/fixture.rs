@@ -235,3 +235,17 @@ fn health() -> HealthMessage {
         missed_damage: 0,
     }
 }
+
+/// Flips a bit in the middle chunk of a bundle, as a failing disk does.
+///
+/// # Errors
+/// If it has no chunk, or cannot be written.
+pub fn damage(path: &Path) -> Result<()> {
+    let mut bytes = std::fs::read(path)?;
+    // A chunk of MCAP: its opcode, and after lengths and times the name of its compression.
+    let is_chunk = |at: &usize| bytes[*at] == 6 && bytes[at + 37..at + 45] == *b"\x04\0\0\0zstd";
+    let chunks: Vec<_> = (0..bytes.len() - 60).filter(is_chunk).collect();
+    let middle = chunks.get(chunks.len() / 2).context("no chunk")?;
+    bytes[middle + 70] ^= 1;
+    Ok(std::fs::write(path, bytes)?)
+}

@@ -2,6 +2,7 @@
 //! microphone, and the real `praxis` program.
 
 pub mod app;
+pub mod bus;
 pub mod collector;
 pub mod contract;
 pub mod desktop;
@@ -12,4 +13,5 @@ pub mod own_window;
 pub mod painter;
 pub mod praxis;
 pub mod proxy;
+pub mod tray;
 pub mod upload_kills;

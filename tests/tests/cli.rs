@@ -146,12 +146,7 @@ fn a_picture_that_may_be_old_is_never_shown_as_what_was_there() -> Result<()> {
     let live = folder.path().join("a.live.mcap");
     fixture::write_live(&live)?;
     // The chunk from 300 to 600 ms, with the picture of 520 ms.
-    let mut bytes = std::fs::read(&live)?;
-    let chunks: Vec<_> = (0..bytes.len() - 60)
-        .filter(|at| bytes[*at] == 6 && bytes[at + 37..at + 45] == *b"\x04\0\0\0zstd")
-        .collect();
-    bytes[chunks[1] + 70] ^= 1;
-    std::fs::write(&live, &bytes)?;
+    fixture::damage(&live)?;
     let png = folder.path().join("x.png");
     let frame = |file: &Path, at: &str| -> Result<(Option<i32>, String)> {
         let output = run(&["frame", path(file), "--at", at, "-o", path(&png)])?;

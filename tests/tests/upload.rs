@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use praxis_bundle::file;
 use praxis_capture_core::upload::{Queue, State, Tuning, Uploader, enrolment};
+use praxis_tests::bus::{Bus, Keychain, files_with};
 use praxis_tests::collector::{Answer, Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, wait_until};
 use praxis_tests::fixture::{write_large, write_live};
@@ -268,6 +270,71 @@ fn a_rejected_bundle_is_said_once_and_sent_anew_only_when_the_expert_asks() -> R
     assert_ne!(upload_url()?, first, "asked again, sent again");
     assert!(live.exists(), "the recording is kept");
     collector.stop()
+}
+
+#[test]
+fn the_token_is_in_the_keychain_alone_and_a_locked_one_says_what_to_do() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let collector = Collector::start(&folder.path().join("collector"))?;
+    let new_code = || collector.command(&["code", "new", "--project", "P", "--expert", "E"]);
+    let bus = Bus::start()?;
+    let mut expert = Expert::new()?;
+    expert.bus = Some(bus.address.clone());
+    let secrets = tempfile::tempdir()?;
+    let keychain = Keychain::start(&bus, secrets.path())?;
+    let code = new_code()?;
+    let output = expert.praxis(&["enroll", &collector.url, &code])?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success() && !said.contains("file"), "{said}");
+    let token = keychain.secret("praxis", &collector.url)?.context("no token in the keychain")?;
+    let bundle = approved(&expert, 1)?;
+    assert_eq!(expert.ok(&["upload", path(&bundle), "--wait"])?, "verified");
+    let rows = Http::new(&collector.url, Some(&token)).json("/api/v1/bundles")?;
+    assert_eq!(rows["bundles"][0]["state"], "verified", "what is in the keychain is the token");
+    for home in [expert.home.path(), secrets.path()] {
+        assert_eq!(files_with(home, token.as_bytes())?, [] as [&Path; 0]);
+    }
+
+    // Locked, with nobody there to unlock it.
+    keychain.lock()?;
+    let bundle = approved(&expert, 2)?;
+    let why = expert.refused(&["upload", path(&bundle), "--wait"])?;
+    assert!(why.contains("not sent: the keychain is locked: unlock it, then try again"), "{why}");
+    let code = new_code()?;
+    let why = expert.refused(&["enroll", &collector.url, &code])?;
+    assert!(why.contains("the keychain is locked: unlock it, then enrol again"), "{why}");
+    let settings = expert.home.path().join(".config/praxis");
+    let before = std::fs::read(settings.join("enrolment.json"))?;
+    drop(keychain);
+    let why = expert.refused(&["upload", path(&bundle), "--wait"])?;
+    assert!(
+        why.contains("cannot be reached (no session bus or no keychain on it): try again inside"),
+        "{why}"
+    );
+
+    // Unlocked by the next login, it goes on; the code was not spent. Another collector's token takes the place.
+    let keychain = Keychain::start(&bus, secrets.path())?;
+    assert_eq!(expert.ok(&["upload", path(&bundle), "--wait"])?, "verified");
+    assert_eq!(std::fs::read(settings.join("enrolment.json"))?, before);
+    expert.enrol(&collector.url, &code)?;
+    assert_ne!(keychain.secret("praxis", &collector.url)?, Some(token));
+    let other = Collector::start(&folder.path().join("other"))?;
+    expert.enrol(&other.url, &other.command(&["code", "new", "--project", "P", "--expert", "E"])?)?;
+    assert_eq!(keychain.secret("praxis", &collector.url)?, None);
+    assert!(keychain.secret("praxis", &other.url)?.is_some());
+    drop(keychain);
+
+    // A service without a keychain in it is none: then the token is in a file, and the file is the user's alone.
+    let nothing = tempfile::tempdir()?;
+    let keychain = Keychain::start_without_login(&bus, nothing.path())?;
+    let output = expert.praxis(&["enroll", &collector.url, &new_code()?])?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success() && said.contains("no keychain: the token is in a file"), "{said}");
+    let enrolment = settings.join("enrolment.json");
+    assert_eq!(std::fs::metadata(&enrolment)?.permissions().mode() & 0o777, 0o600);
+    assert_eq!(files_with(expert.home.path(), expert.token()?.as_bytes())?, [enrolment]);
+    drop(keychain);
+    Ok(())
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Chooses the native backend of this platform. The only file with `cfg` on the platform.
 
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
 use super::{InputSource, Own, ScreenSource, SourceError, WindowSource, x11};
 use crate::clock::SharedTime;
 
@@ -31,8 +34,12 @@ pub fn open_desktop(time: &SharedTime, own: &Own) -> Result<Desktop, SourceError
 /// # Errors
 /// `Unavailable` with what to do.
 pub fn find_desktop() -> Result<(), SourceError> {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_set("WAYLAND_DISPLAY") {
+    let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let socket = path("WAYLAND_DISPLAY").and_then(|name| {
+        if name.is_absolute() { Some(name) } else { Some(path("XDG_RUNTIME_DIR")?.join(name)) }
+    });
+    // One that is gone is no display: the window's library would end the program without a sentence.
+    if socket.is_some_and(|socket| UnixStream::connect(socket).is_ok()) {
         return Ok(());
     }
     refuse_wayland(|name| std::env::var(name).ok().filter(|_| name == "DISPLAY"))?;

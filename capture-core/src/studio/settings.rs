@@ -142,7 +142,7 @@ impl Settings {
                 wrong("narration: choose 8,000 to 96,000 samples per second")
             }
             () if self.countdown_seconds > 10 => wrong("count-down: choose 0 to 10 seconds"),
-            () if self.keep_free_mib > 1 << 20 => wrong("room to keep free: choose at most 1 TiB"),
+            () if self.keep_free_mib > 1 << 24 => wrong("room to keep free: choose at most 16 TiB"),
             () if keys.iter().any(is_unknown) => {
                 wrong("a hotkey is no key combination: choose one as Ctrl+Alt+R")
             }

@@ -33,19 +33,33 @@ pub fn settings_folder() -> Option<PathBuf> {
     settings.map(|settings| settings.join("praxis"))
 }
 
-/// Turns an enrolment code into a token and keeps it. True if the token is in the keychain.
+/// Turns an enrolment code into a token and keeps it. True if the token is in the keychain. The token of an enrolment
+/// elsewhere is forgotten.
 ///
 /// # Errors
-/// `Refused` for a wrong, used or expired code; `Later` if the collector cannot be reached; `Io`.
+/// `Keychain` if it is locked: the code is not used then; `Refused` for a wrong, used or expired code; `Later` if the
+/// collector cannot be reached; `Io`.
 pub async fn enrol(folder: &Path, collector: &str, code: &str) -> Result<(Enrolment, bool)> {
     let collector = collector.trim_end_matches('/').to_owned();
+    // Before the code is spent: it works once.
+    let has_keychain = match in_keychain(|| Ok(entry("trial")?.set_password("-")?)).await {
+        Ok(()) => true,
+        Err(Refusal::Locked) => return Err(locked("enrol again; the code is still good")),
+        Err(_) => false,
+    };
+    // Whatever keeps it there harms nobody.
+    let _ = in_keychain(|| Ok(entry("trial")?.delete_credential()?)).await;
     let answer = client::enrol(&collector, code).await?;
-    let account = collector.clone();
-    let token = answer.token.clone();
+    let (account, token) = (collector.clone(), answer.token.clone());
     let is_in_keychain =
-        in_keychain(move || keyring::Entry::new(KEYCHAIN_SERVICE, &account)?.set_password(&token))
-            .await
-            .is_ok();
+        has_keychain && in_keychain(move || Ok(entry(&account)?.set_password(&token)?)).await.is_ok();
+    if let Ok(old) = load(folder)
+        && old.is_in_keychain()
+        && (old.collector != collector || !is_in_keychain)
+    {
+        // Where it cannot be removed, it is of use to nobody but that collector.
+        let _ = in_keychain(move || Ok(entry(&old.collector)?.delete_credential()?)).await;
+    }
     let token = (!is_in_keychain).then_some(answer.token);
     let enrolment = Enrolment { collector, project: answer.project, expert: answer.expert, token };
     save(folder, &enrolment)?;
@@ -55,14 +69,16 @@ pub async fn enrol(folder: &Path, collector: &str, code: &str) -> Result<(Enrolm
 /// Forgets the enrolment. What was sent stays where it is; what waits to be sent waits for the next enrolment there.
 ///
 /// # Errors
-/// `Io`.
+/// `Keychain` if it is locked: nothing is forgotten then; `Io`.
 pub async fn forget(folder: &Path) -> Result<()> {
-    if let Ok(enrolment) = load(folder) {
-        // Where there is no keychain, or it holds nothing, there is nothing to remove.
-        let _ = in_keychain(move || {
-            keyring::Entry::new(KEYCHAIN_SERVICE, &enrolment.collector)?.delete_credential()
-        })
-        .await;
+    if let Ok(enrolment) = load(folder)
+        && enrolment.is_in_keychain()
+    {
+        let removed = in_keychain(move || Ok(entry(&enrolment.collector)?.delete_credential()?)).await;
+        // Where there is no keychain any more, or it holds nothing, there is nothing to remove.
+        if removed == Err(Refusal::Locked) {
+            return Err(locked("try again"));
+        }
     }
     let path = file(folder);
     match std::fs::remove_file(&path) {
@@ -93,22 +109,31 @@ pub fn load(folder: &Path) -> Result<Enrolment> {
 }
 
 impl Enrolment {
+    /// Whether the token is in the keychain, and not in the file.
+    #[must_use]
+    pub fn is_in_keychain(&self) -> bool {
+        self.token.is_none()
+    }
+
     /// The token.
     ///
     /// # Errors
-    /// `NotEnrolled` if the keychain does not give it.
+    /// `Keychain` if it is locked or cannot be reached; `NotEnrolled` if it does not have the token.
     pub async fn token(&self) -> Result<String> {
         if let Some(token) = &self.token {
             return Ok(token.clone());
         }
         let account = self.collector.clone();
-        in_keychain(move || keyring::Entry::new(KEYCHAIN_SERVICE, &account)?.get_password()).await.map_err(
-            |why| {
-                UploadError::NotEnrolled(format!(
-                    "the keychain does not give the token ({why}): unlock it, or enrol again with a new code"
-                ))
-            },
-        )
+        in_keychain(move || Ok(entry(&account)?.get_password()?)).await.map_err(|refusal| match refusal {
+            Refusal::Locked => locked("try again"),
+            Refusal::Empty => UploadError::NotEnrolled(
+                "the keychain has no token for this collector: enrol again with a new code".into(),
+            ),
+            Refusal::Absent(why) => UploadError::Keychain(format!(
+                "the keychain, which has the token, cannot be reached ({why}): try again inside your desktop session, \
+                 or enrol again with a new code"
+            )),
+        })
     }
 }
 
@@ -129,11 +154,44 @@ fn save(folder: &Path, enrolment: &Enrolment) -> Result<()> {
     std::fs::rename(&temporary, &path).map_err(doing())
 }
 
+/// Why the keychain does not do what it should.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It is locked, and was not unlocked when the system asked.
+    Locked,
+    /// It has no such token.
+    Empty,
+    /// There is none, or none that answers.
+    Absent(String),
+}
+
+impl From<keyring::Error> for Refusal {
+    fn from(error: keyring::Error) -> Self {
+        match error {
+            keyring::Error::NoEntry => Self::Empty,
+            // A service that has no keychain yet gives no result; one that has one is locked, or asked in vain.
+            keyring::Error::NoStorageAccess(why) if !why.to_string().contains("result not returned") => {
+                Self::Locked
+            }
+            keyring::Error::NoDefaultStore => Self::Absent("no session bus or no keychain on it".into()),
+            other => Self::Absent(other.to_string()),
+        }
+    }
+}
+
+fn locked(then: &str) -> UploadError {
+    UploadError::Keychain(format!("the keychain is locked: unlock it, then {then}"))
+}
+
+fn entry(account: &str) -> keyring::Result<keyring::Entry> {
+    keyring::Entry::new(KEYCHAIN_SERVICE, account)
+}
+
 /// Runs on a thread of its own: the keychain's library waits for the session bus, and must not do so in a runtime.
 async fn in_keychain<T: Send + 'static>(
-    work: impl FnOnce() -> keyring::Result<T> + Send + 'static,
-) -> Result<T, String> {
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || sender.send(work().map_err(|error| error.to_string())));
-    receiver.await.unwrap_or_else(|_| Err("it failed".into()))
+    std::thread::spawn(move || sender.send(work()));
+    receiver.await.unwrap_or_else(|_| Err(Refusal::Absent("it failed".into())))
 }

@@ -28,6 +28,9 @@ pub enum UploadError {
     /// This machine is not enrolled, or its enrolment cannot be read.
     #[error("{0}")]
     NotEnrolled(String),
+    /// The system's keychain is locked or cannot be reached; the sentence says what to do.
+    #[error("{0}")]
+    Keychain(String),
     /// The server refuses for good: a person has to act.
     #[error("the collector refuses: {message}")]
     Refused {

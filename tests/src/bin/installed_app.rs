@@ -7,7 +7,7 @@ use praxis_tests::desktop::VirtualDesktop;
 fn main() -> Result<()> {
     let program = std::env::args_os().nth(1).context("usage: installed_app PROGRAM")?;
     let desktop = VirtualDesktop::start(1366, 768)?;
-    let app = App::start_program(&desktop, program.as_ref())?;
+    let app = App::start_program(&desktop, program.as_ref(), &[])?;
     app.click("#nav-record")?;
     app.find("#start")?;
     app.terminate()?;

@@ -38,7 +38,11 @@ export type EnrolmentDto = { collector: string, project: string, expert: string,
 /**
  * Whether it answered when last asked; null before the first answer.
  */
-isReached: boolean | null, };
+isReached: boolean | null, 
+/**
+ * Whether the token is in the system's keychain; where there is none, it is in a file.
+ */
+isInKeychain: boolean, };
 
 export type HomeDto = { 
 /**
@@ -112,11 +116,15 @@ id: string, title: string | null, state: SessionStateDto,
  */
 recordedAtMillis: number | null, lengthMillis: number, bytes: number, outcome: OutcomeDto | null, note: string | null, 
 /**
- * It was interrupted and made whole; says what is missing.
+ * It was interrupted or damaged, and made whole; says what is missing.
  */
 recovered: string | null, 
 /**
- * What is not in it: gaps and drops, one sentence each.
+ * Its file is damaged; what can be read can be made whole.
+ */
+isDamaged: boolean, 
+/**
+ * What is not in it: gaps, drops and what was damaged, one sentence each.
  */
 losses: Array<string>, 
 /**

@@ -81,7 +81,7 @@ class App {
     if (home.problem) return 'This desktop cannot be recorded';
     if (home.displays.length === 0) return 'No display is found';
     if (!home.displays.some((display) => display.isChosen)) return 'Choose at least one display';
-    if (home.disk.isFull) return 'The disk is full: free some room first';
+    if (home.disk.isFull) return 'There is too little room on the disk: free some, or keep less of it free';
     return null;
   }
 

@@ -36,5 +36,10 @@ export function stateOf(session: SessionDto, isEnrolled: boolean): Said {
   if (session.state === 'approved' && isEnrolled) return { ...said.approved, line: 'Not sent yet' };
   const { line, ...rest } = said[session.state];
   const reason = session.problem ?? (session.state === 'ready' ? session.recovered : null);
+  if (session.state === 'rejected' && reason) {
+    // What to do comes first: of a long line the end is cut off.
+    const next = session.isDamaged ? 'Make it whole, then approve it again' : 'Try again, or ask your project lead';
+    return { ...rest, line: `${next}. Why: ${reason}` };
+  }
   return { ...rest, line: reason ? sentence(reason) : line };
 }
