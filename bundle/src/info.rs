@@ -7,6 +7,7 @@ use crate::limits::{MAX_LISTED_BYTES, MAX_NAMED};
 use crate::manifest::{Ending, Manifest};
 use crate::messages::{GapReason, HealthMessage, MarkersMessage};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
+use crate::screen::num_lossy_tiles;
 use crate::{Channel, Error, Recovery, Result, Track};
 
 /// A summary of a bundle.
@@ -45,6 +46,8 @@ pub struct TrackInfo {
     pub bytes: u64,
     /// Samples lost under load while recording.
     pub drops: u64,
+    /// Tiles that its messages send inexactly; each counts as often as it is sent.
+    pub lossy_tiles: u64,
 }
 
 /// A stretch of a track that was not recorded.
@@ -153,6 +156,7 @@ impl Collected {
         entry.messages += 1;
         entry.bytes += data.len() as u64;
         match track {
+            Track::Screen(_) => entry.lossy_tiles += num_lossy_tiles(data),
             Track::Markers => {
                 self.listed_bytes += 64 + data.len() as u64;
                 if self.listed_bytes > MAX_LISTED_BYTES {

@@ -15,7 +15,7 @@ mod tile;
 pub use decode::{Decoder, Picture};
 pub use encode::{Encoder, Snapshot};
 pub use lossy::MAX_DECODER_DIFFERENCE;
-pub use operation::{Area, Copy, Operation, operations};
+pub use operation::{Area, Copy, Operation, num_lossy_tiles, operations};
 pub use shrink::{Small, shrink};
 
 use crate::record::Fields;

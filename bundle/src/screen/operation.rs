@@ -133,6 +133,18 @@ pub fn operations<'a>(header: &Header, bytes: &'a [u8]) -> impl Iterator<Item = 
     })
 }
 
+/// How many tiles a message sends inexactly; none if it is malformed from there on.
+#[must_use]
+pub fn num_lossy_tiles(message: &[u8]) -> u64 {
+    let Ok((header, bytes)) = Header::parse(message) else { return 0 };
+    let tiles_across = header.width_px.div_ceil(TILE_PX);
+    let in_operation = |operation: Operation<'_>| match operation {
+        Operation::Lossy { area, .. } => area.tiles(tiles_across).count() as u64,
+        _ => 0,
+    };
+    operations(&header, bytes).map_while(Result::ok).map(in_operation).sum()
+}
+
 struct Parser<'a> {
     fields: Fields<'a>,
     header: Header,

@@ -33,7 +33,12 @@ pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
 }
 
 fn info_json(info: &Info, sha256: &str) -> Value {
-    let track = |(track, facts): (&Track, &praxis_bundle::info::TrackInfo)| json!({"name": track.name(), "messages": facts.messages, "bytes": facts.bytes, "drops": facts.drops});
+    let track = |(track, facts): (&Track, &praxis_bundle::info::TrackInfo)| {
+        json!({
+            "name": track.name(), "messages": facts.messages, "bytes": facts.bytes, "drops": facts.drops,
+            "lossy_tiles": facts.lossy_tiles,
+        })
+    };
     let gap = |gap: &Gap| {
         json!({
             "track": gap.track, "start": gap.start_nanos, "end": gap.end_nanos,
@@ -82,6 +87,9 @@ fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Resu
             size_text(facts.bytes),
             facts.drops
         )?;
+    }
+    for (track, facts) in info.tracks.iter().filter(|(_, facts)| facts.lossy_tiles > 0) {
+        writeln!(out, "lossy     {track}: {} tiles were sent near to what was shown, not exactly", facts.lossy_tiles)?;
     }
     for gap in &info.gaps {
         let track = gap.track.as_deref().unwrap_or("all tracks");
@@ -148,6 +156,10 @@ pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
     writer.finish().with_context(failed)?;
     let taken = picture.times.capture_end as f64 / 1e9;
     say(&format!("{track} as it was from {taken:.3} s on"));
+    if picture.num_lossy_tiles() > 0 {
+        let (lossy, all) = (picture.num_lossy_tiles(), picture.is_lossy.len());
+        say(&format!("{lossy} of its {all} tiles are near to what was shown, not exact: it moved too much"));
+    }
     let covers = |gap: &&Gap| {
         gap.track.as_ref().is_none_or(|name| *name == track.name())
             && (gap.start_nanos..gap.end_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
