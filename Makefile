@@ -44,8 +44,9 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
 
-bench: setup ## Upload throughput against a bare server, in paired runs; the cost of pictures and masks
+bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; half an hour
 	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
+	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
 	$(TARGET)/release/bench upload
 	$(TARGET)/release/bench grabs
 

@@ -200,6 +200,12 @@ impl VirtualDesktop {
         Ok(())
     }
 
+    /// Process id of the X server.
+    #[must_use]
+    pub fn server_pid(&self) -> u32 {
+        self.children[0].id()
+    }
+
     /// Sends a signal to the X server.
     pub fn signal_display(&self, signal: Signal) {
         if let Some(group) = Pid::from_raw(self.children[0].id() as i32) {

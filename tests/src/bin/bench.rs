@@ -1,4 +1,4 @@
-//! Benches: `bench upload`, `bench grabs`. Prints figures and ratios of paired runs; asserts nothing about time.
+//! Benches: `bench record`, `bench upload`, `bench grabs`. Prints figures and ratios of paired runs; asserts nothing about time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use praxis_capture_core::sources::{Own, ScreenSource as _, x11};
 use praxis_tests::collector::{Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::own_window::OwnWindow;
+use praxis_tests::record_bench;
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -27,9 +28,10 @@ const ROUNDS: usize = 7;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["record", ref plan @ ..] => record_bench::run(&record_bench::Plan::parse(plan)?),
         ["upload"] => upload(),
         ["grabs"] => grabs(),
-        _ => bail!("usage: bench upload | grabs"),
+        _ => bail!("usage: bench record [--seconds N] [--phase NAME]… [--json FILE] | upload | grabs"),
     }
 }
 
