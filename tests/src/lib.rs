@@ -10,6 +10,8 @@ pub mod fixture;
 pub mod kills;
 pub mod own_window;
 pub mod painter;
+pub mod power;
 pub mod praxis;
 pub mod proxy;
+pub mod sim_disk;
 pub mod upload_kills;
