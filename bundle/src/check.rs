@@ -209,7 +209,8 @@ impl Checker {
         match channel.track {
             Track::Screen(display) => {
                 let (header, _) = Header::parse(data)?;
-                if header.is_key != channel.is_key || header.times.capture_end.wrapping_add(epoch) != message.log_time
+                if header.is_key != channel.is_key
+                    || header.times.capture_end.wrapping_add(epoch) != message.log_time
                 {
                     return Err(crate::Error::malformed(
                         "picture",

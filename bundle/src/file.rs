@@ -1,11 +1,7 @@
-//! Bundles as files: open, look into, seal, recover. The one module of this crate that does I/O.
-//!
-//! A new file is written under a temporary name beside its final one, synced, checked and only then renamed, so a
-//! bundle under its final name is always whole.
+//! Bundles as files of the machine, for those who read: open, sum up, check, show a picture.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -16,9 +12,10 @@ use crate::info::{Info, info};
 use crate::limits::{Work, max_bytes};
 use crate::manifest::PictureGap;
 use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, op};
-use crate::rewrite::{Profile, Rewritten, rewrite, uncertain_since};
+use crate::rewrite::uncertain_since;
 use crate::scan::{Bytes, Facts, Item, Scanner, Step, check_messages, messages, scan};
 use crate::screen::{Decoder, Picture};
+use crate::storage::open_file;
 use crate::{Channel, Error, Result, Track};
 
 /// Ending of a live file's name.
@@ -26,30 +23,12 @@ pub const LIVE_SUFFIX: &str = ".live.mcap";
 /// Ending of a temporary file's name.
 pub const TEMPORARY_SUFFIX: &str = ".part";
 
-impl Bytes for File {
-    fn num_bytes(&self) -> std::io::Result<u64> {
-        self.metadata().map(|metadata| metadata.len())
-    }
-    fn fill(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
-        self.read_exact_at(into, offset)
-    }
-}
-
 /// Opens a bundle for reading.
 ///
 /// # Errors
 /// `Io` naming the path.
 pub fn open(path: &Path) -> Result<File> {
-    let doing = || format!("opening {}", path.display());
-    // Looked at before it is opened: opening a pipe waits for its other end.
-    let metadata = std::fs::metadata(path).map_err(Error::io(doing()))?;
-    if metadata.is_dir() {
-        return Err(Error::io(doing())(std::io::ErrorKind::IsADirectory.into()));
-    }
-    if !metadata.is_file() {
-        return Err(Error::io(doing())(std::io::Error::other("it is not a file")));
-    }
-    File::open(path).map_err(Error::io(doing()))
+    open_file(path).map_err(Error::io(format!("opening {}", path.display())))
 }
 
 /// Whether a file begins as a bundle does. What cannot be read does not.
@@ -91,76 +70,27 @@ pub fn check_file(path: &Path) -> Result<Report> {
 /// # Errors
 /// `Io`.
 pub fn sha256(path: &Path) -> Result<String> {
-    let mut file = open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer).map_err(Error::io(format!("reading {}", path.display())))?;
-        if count == 0 {
-            return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        }
-        digest.update(&buffer[..count]);
+    digest_of(&open(path)?)
+}
+
+/// SHA-256 of all bytes of a source, in hexadecimal.
+pub(crate) fn digest_of(source: &(impl Bytes + ?Sized)) -> Result<String> {
+    let reading = || Error::io("reading the bundle");
+    let (mut digest, mut buffer, mut offset) = (Sha256::new(), vec![0; 1 << 20], 0);
+    let file_bytes = source.num_bytes().map_err(reading())?;
+    while offset < file_bytes {
+        let part = &mut buffer[..(file_bytes - offset).min(1 << 20) as usize];
+        source.fill(offset, part).map_err(reading())?;
+        digest.update(&part);
+        offset += part.len() as u64;
     }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The file that holds the SHA-256 of a sealed bundle, as `sha256sum` writes it.
 #[must_use]
 pub fn digest_path(path: &Path) -> PathBuf {
     with_suffix(path, ".sha256")
-}
-
-/// Writes the finished form of `source` to `target`: temporary file, fsync, check, rename, sync of the folder.
-/// Sealing also writes the SHA-256 beside it. The source is left as it is, unless it is the target. The temporary file is
-/// locked while it is written: one that is not is left over from a crash.
-///
-/// # Errors
-/// As [`rewrite`]; `Malformed` if the result does not check, which leaves nothing behind.
-pub fn write_finished(source: &Path, target: &Path, profile: Profile) -> Result<Rewritten> {
-    let temporary = with_suffix(target, TEMPORARY_SUFFIX);
-    let result = write_temporary(source, &temporary, profile).and_then(|rewritten| {
-        if profile == Profile::Seal {
-            let name = target.file_name().unwrap_or_default().to_string_lossy();
-            let line = format!("{}  {name}\n", sha256(&temporary)?);
-            std::fs::write(digest_path(target), line).map_err(Error::io("writing the SHA-256"))?;
-        }
-        let doing = format!("renaming to {}", target.display());
-        std::fs::rename(&temporary, target).map_err(Error::io(doing))?;
-        sync_folder_of(target)?;
-        Ok(rewritten)
-    });
-    if result.is_err() {
-        // Best effort: the error that is returned is the one that matters.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    result
-}
-
-fn write_temporary(source: &Path, temporary: &Path, profile: Profile) -> Result<Rewritten> {
-    let source = open(source)?;
-    let doing = || format!("writing {}", temporary.display());
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600);
-    let file = file.open(temporary).map_err(Error::io(doing()))?;
-    file.try_lock().map_err(|error| Error::io(doing())(error.into()))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let rewritten = rewrite(&source, &mut out, profile)?;
-    let file = out.into_inner().map_err(|error| Error::io(doing())(error.into_error()))?;
-    file.sync_all().map_err(Error::io(doing()))?;
-    let report = check(&open(temporary)?)?;
-    match report.findings.first() {
-        None => Ok(rewritten),
-        Some(finding) => Err(Error::malformed("finished bundle", 0, finding.clone())),
-    }
-}
-
-/// Makes a rename or a new file in a folder survive a power cut.
-///
-/// # Errors
-/// `Io`.
-pub fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let doing = format!("syncing {}", folder.display());
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(doing))
 }
 
 /// `path` with something appended to its last part.
@@ -328,8 +258,7 @@ impl Seek {
             } else if is_ours && !self.is_settled {
                 // Its number tells whether there was another one in between.
                 self.is_settled = true;
-                self.is_uncertain =
-                    self.found.is_some() && self.sequence.wrapping_add(1) != message.sequence;
+                self.is_uncertain = self.found.is_some() && self.sequence.wrapping_add(1) != message.sequence;
             }
         }
     }

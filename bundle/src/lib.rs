@@ -5,11 +5,12 @@
 //! file sound ([`check`]). The format itself is defined by `docs/bundle-format.md`.
 //!
 //! It never reads a clock, opens a socket or spawns a thread, and its readers do no I/O: they ask for byte ranges.
-//! The one module that touches files is [`file`].
+//! Files are changed through the seam [`storage`] alone and read in [`file`].
 
 pub mod check;
 mod error;
 pub mod file;
+pub mod finish;
 pub mod index;
 pub mod info;
 mod layout;
@@ -22,6 +23,7 @@ pub mod record;
 pub mod rewrite;
 pub mod scan;
 pub mod screen;
+pub mod storage;
 pub mod track;
 
 pub use error::{Error, Result};

@@ -4,15 +4,21 @@
 //! in a single write. Flushed bytes are never touched again. It keeps one open chunk in memory and nothing that
 //! grows with the session. It does not sync (the owner of the file does) and reads no clock (the caller times the
 //! chunks).
+//!
+//! A full disk may stop a write anywhere. What is left of it then waits, and is written before anything else, so that the
+//! file goes on with the very next byte: a record that was begun is completed, never cut and never begun anew. Any other
+//! failure is final, since nobody knows what is in the file after it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
 use crate::limits::MAX_CHUNK_BYTES;
 use crate::manifest::{ENDING_NAME, Ending, MANIFEST_NAME, Manifest, PROFILE};
 use crate::record::{MAGIC, Records, op};
+use crate::storage::is_full;
 use crate::{Channel, Error, Result, Track};
 
 /// Name and version in the MCAP header.
@@ -32,6 +38,8 @@ pub struct LiveWriter<W> {
     bytes_written: u64,
     /// CRC-32 of all that was written.
     data_crc: crc32fast::Hasher,
+    /// What found no room yet.
+    waiting: Vec<u8>,
 }
 
 impl<W: Write> LiveWriter<W> {
@@ -52,6 +60,7 @@ impl<W: Write> LiveWriter<W> {
             sequences: BTreeMap::new(),
             bytes_written: 0,
             data_crc: crc32fast::Hasher::new(),
+            waiting: Vec::new(),
         };
         let mut start = Records(MAGIC.to_vec());
         start.header(PROFILE, LIBRARY);
@@ -67,7 +76,7 @@ impl<W: Write> LiveWriter<W> {
     /// Adds a message to the open chunk.
     ///
     /// # Errors
-    /// `Io` if the chunk was full and writing it failed; `TooLarge` if the message fits into no chunk.
+    /// `Io` if the chunk was full and `out` fails; `TooLarge` if the message fits into no chunk.
     pub fn push(&mut self, channel: Channel, session_time_nanos: u64, data: &[u8]) -> Result<()> {
         let found = data.len() as u64;
         if found > MAX_CHUNK_BYTES - 1024 {
@@ -104,7 +113,7 @@ impl<W: Write> LiveWriter<W> {
     /// Ends the file and gives `out` back.
     ///
     /// # Errors
-    /// `Io` if `out` fails.
+    /// `Io` if `out` fails, or has no room for what waits and the end.
     pub fn end(mut self, ending: &Ending) -> Result<W> {
         self.close_chunk()?;
         let mut records = Records::default();
@@ -115,7 +124,25 @@ impl<W: Write> LiveWriter<W> {
         records.push(op::FOOTER, |content| content.u64(0).u64(0).u32(0).end());
         records.0.extend_from_slice(&MAGIC);
         self.write(&records.0)?;
-        self.out.take().ok_or(Error::WriterFailed)
+        match self.waiting.is_empty() {
+            true => self.out.take().ok_or(Error::WriterFailed),
+            false => Err(Error::io("writing the end of the bundle")(ErrorKind::StorageFull.into())),
+        }
+    }
+
+    /// Tries to write what found no room. Returns how many bytes still wait.
+    ///
+    /// # Errors
+    /// `Io` if `out` fails, but not if it is full.
+    pub fn retry(&mut self) -> Result<usize> {
+        self.write(&[])?;
+        Ok(self.waiting.len())
+    }
+
+    /// Bytes that found no room and wait in memory; who fills them up has to look at this.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Bytes written so far.
@@ -130,17 +157,39 @@ impl<W: Write> LiveWriter<W> {
         self.sequences.get(&track).copied().unwrap_or_default().into()
     }
 
-    /// After a failed write the file may end in half a record: the writer drops `out` and takes nothing more.
+    /// Writes what waits, then `bytes`. What finds no room waits; after any other failure the writer drops `out` and takes
+    /// nothing more.
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let out = self.out.as_mut().ok_or(Error::WriterFailed)?;
-        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
-            self.out = None;
-            return Err(Error::io("writing the bundle")(error));
+        let mut all = Cow::Borrowed(bytes);
+        if !self.waiting.is_empty() {
+            let waiting = std::mem::take(&mut self.waiting);
+            all = Cow::Owned([&waiting, bytes].concat());
         }
-        self.bytes_written += bytes.len() as u64;
         self.data_crc.update(bytes);
-        Ok(())
+        let mut left = &all[..];
+        let result = write_as_much_as_fits(out, &mut left);
+        self.bytes_written += (all.len() - left.len()) as u64;
+        self.waiting = left.to_vec();
+        result.map_err(|error| {
+            self.out = None;
+            Error::io("writing the bundle")(error)
+        })
     }
+}
+
+/// Shortens `left` by what is written. A full disk is not an error.
+fn write_as_much_as_fits(out: &mut impl Write, left: &mut &[u8]) -> std::io::Result<()> {
+    while !left.is_empty() {
+        match out.write(left) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => *left = &left[count..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    out.flush()
 }
 
 /// The chunk that is being filled.

@@ -286,10 +286,8 @@ impl<W: Write> Rewriter<W> {
             self.out.attach(Attachment { log_time, name, media_type: MEDIA_TYPE, data })?;
         }
         let has_new_gaps = !self.picture_gaps.is_empty() && self.facts.recovery.is_none();
-        let was_whole = self.facts.is_complete
-            && self.damages.is_empty()
-            && self.lost_pictures == 0
-            && !has_new_gaps;
+        let was_whole =
+            self.facts.is_complete && self.damages.is_empty() && self.lost_pictures == 0 && !has_new_gaps;
         let is_clean = was_whole && (self.facts.ending.is_some() || self.facts.recovery.is_some());
         let mut recovery = self.facts.recovery.take();
         if !is_clean {

@@ -159,6 +159,11 @@ impl Scanner {
                     return self.read_chunk(at, end, bytes);
                 }
                 let content = &bytes[RECORD_HEADER_BYTES..];
+                if opcode == op::METADATA
+                    && let Err(error @ Error::Json { .. }) = check_metadata(content)
+                {
+                    return Ok(Some(Item::Damage { start: at, end, why: error.to_string() }));
+                }
                 return Ok(match check_layout(opcode, content) {
                     Ok(()) => Some(Item::Record { offset: at, opcode, content: content.to_vec() }),
                     Err(error @ Error::Checksum { .. }) => {
@@ -279,6 +284,20 @@ fn looks_like_record(window: &[u8], room: u64) -> bool {
         op::METADATA => window.get(13..20) == Some(b"praxis.") && is_plausible(),
         _ => false,
     }
+}
+
+/// A metadata record has no checksum: what does not parse is damage, such as an ending that a power cut has torn.
+fn check_metadata(content: &[u8]) -> Result<()> {
+    use crate::manifest::{ENDING_NAME, Ending, RECOVERY_NAME, Recovery, SEAL_NAME, Seal};
+    let (name, json) = parse_json_metadata(content)?;
+    let parsed = match name {
+        ENDING_NAME => serde_json::from_str::<Ending>(json).map(drop),
+        RECOVERY_NAME => serde_json::from_str::<Recovery>(json).map(drop),
+        SEAL_NAME => serde_json::from_str::<Seal>(json).map(drop),
+        // A manifest of a newer format may be of another form.
+        _ => serde_json::from_str::<serde::de::IgnoredAny>(json).map(drop),
+    };
+    parsed.map_err(Error::json(name))
 }
 
 /// A chunk is only good if every record in it is a message that parses. Returns what they cost.

@@ -1,11 +1,14 @@
 //! The library of sessions on disk: what is there, in which state, and how it becomes whole.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file::{self, LIVE_SUFFIX, TEMPORARY_SUFFIX};
-use praxis_bundle::info::Info;
+use praxis_bundle::finish::{sync_folder_of, write_digest, write_finished};
+use praxis_bundle::info::{Info, info};
+use praxis_bundle::storage::{Disk, Storage};
 use praxis_bundle::{Error, Profile, Recovery, Result};
 
 /// Ending of a finished bundle's name.
@@ -138,9 +141,10 @@ pub fn recover_interrupted(folder: &Path) -> Result<Recovered> {
 fn remove_leftovers(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let ending = format!(".mcap{TEMPORARY_SUFFIX}");
-        let is_leftover = path.as_os_str().as_bytes().ends_with(ending.as_bytes())
-            && file::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        let endings = [".mcap", ".mcap.sha256"].map(|ending| format!("{ending}{TEMPORARY_SUFFIX}"));
+        let is_leftover =
+            endings.iter().any(|ending| path.as_os_str().as_bytes().ends_with(ending.as_bytes()))
+                && file::open(&path).is_ok_and(|file| file.try_lock().is_ok());
         if is_leftover {
             // Whatever keeps it from being removed now may have passed the next time.
             let _ = std::fs::remove_file(&path);
@@ -166,33 +170,52 @@ pub struct Sealed {
 /// `Busy` if it is being recorded or sealed; `Taken` if another session's bundle has the name; else as sealing fails.
 /// Then the file stays as it is.
 pub fn seal(path: &Path) -> Result<Sealed> {
+    seal_on(&Disk, path)
+}
+
+/// [`seal`] on any file system. Cut short anywhere, the file or its sealed form is whole, and sealing can be tried again.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_on(storage: &dyn Storage, path: &Path) -> Result<Sealed> {
     // Held to the end, so that no recorder and no second sealer has it meanwhile.
-    let held = file::open(path)?;
-    held.try_lock().map_err(|_| Error::Busy { path: path.display().to_string() })?;
+    let opening = |path: &Path| Error::io(format!("opening {}", path.display()));
+    let held = storage.open(path).map_err(opening(path))?;
+    held.try_lock().map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => Error::Busy { path: path.display().to_string() },
+        _ => opening(path)(error),
+    })?;
     let target = sealed_path(path);
-    let info = file::info_of(path)?;
-    let session = info.manifest.session_id;
-    let is_ours = |path: &Path| file::info_of(path).is_ok_and(|info| info.manifest.session_id == session);
-    if target != path && target.exists() && !is_ours(&target) {
-        return Err(Error::Taken { path: target.display().to_string() });
+    let facts = info(&*held)?;
+    if target != path {
+        match storage.open(&target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(opening(&target)(error)),
+            Ok(there) => match info(&*there) {
+                Ok(there) if there.manifest.session_id == facts.manifest.session_id => {}
+                Err(error @ Error::Io { .. }) => return Err(error),
+                _ => return Err(Error::Taken { path: target.display().to_string() }),
+            },
+        }
     }
-    if info.is_sealed && info.is_complete && info.damages.is_empty() {
+    if facts.is_sealed && facts.is_complete && facts.damages.is_empty() {
         return Ok(Sealed { path: path.to_owned(), recovery: None, kept: None });
     }
     let kept = file::with_suffix(path, DAMAGED_SUFFIX);
     let clearing = || Error::io(format!("keeping {} aside", path.display()));
-    let is_damaged = !info.damages.is_empty();
-    if target == path && is_damaged {
-        // A second name keeps the damaged file when the new one takes its first.
-        std::fs::hard_link(path, &kept).map_err(clearing())?;
+    let is_damaged = !facts.damages.is_empty();
+    // A second name keeps the damaged file when the new one takes its first. An attempt that was cut short may have given it.
+    if target == path && is_damaged && !held.is_at(&kept) {
+        storage.hard_link(path, &kept).map_err(clearing())?;
+        sync_folder_of(storage, path)?;
     }
-    let (from, to) = (path.to_owned(), target.clone());
-    let work = std::thread::spawn(move || {
+    let work = || {
         // On Linux the priority is the thread's own. A machine that refuses seals a little less politely.
         let _ = rustix::process::nice(10);
-        file::write_finished(&from, &to, Profile::Seal)
-    });
-    let rewritten = work.join().map_err(|_| Error::WriterFailed)??;
+        write_finished(storage, path, &target, Profile::Seal)
+    };
+    let worked = std::thread::scope(|scope| scope.spawn(work).join());
+    let rewritten = worked.map_err(|_| Error::WriterFailed)??;
     let kept = if target == path {
         let approval = crate::upload::approval::approval_path(path);
         match std::fs::remove_file(&approval) {
@@ -202,13 +225,13 @@ pub fn seal(path: &Path) -> Result<Sealed> {
             _ => is_damaged.then_some(kept),
         }
     } else {
-        let file_bytes = held.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+        let file_bytes = held.num_bytes().map_err(Error::io("reading the bundle's length"))?;
         let damages = rewritten.recovery.iter().flat_map(|recovery| &recovery.damages);
         let has_inner_damage = damages.into_iter().any(|damage| damage.end_byte != file_bytes);
         if has_inner_damage {
-            std::fs::rename(path, &kept).map_err(clearing())?;
+            storage.rename(path, &kept).map_err(clearing())?;
         } else {
-            std::fs::remove_file(path).map_err(Error::io(format!("removing {}", path.display())))?;
+            storage.remove(path).map_err(Error::io(format!("removing {}", path.display())))?;
         }
         has_inner_damage.then_some(kept)
     };
@@ -248,9 +271,7 @@ pub fn export(path: &Path, folder: &Path) -> Result<PathBuf> {
         .and_then(|_| std::fs::File::open(&part)?.sync_all())
         .and_then(|()| std::fs::rename(&part, &target));
     copied.map_err(doing()).inspect_err(|_| drop(std::fs::remove_file(&part)))?;
-    let digest = file::sha256(&target)?;
-    let line = format!("{digest}  {}\n", target.file_name().unwrap_or_default().to_string_lossy());
-    std::fs::write(file::digest_path(&target), line).map_err(doing())?;
+    write_digest(&Disk, &target, &file::sha256(&target)?)?;
     Ok(target)
 }
 
@@ -276,9 +297,11 @@ pub fn delete(path: &Path) -> Result<()> {
     for ending in endings {
         let bundle = file::with_suffix(&stem, ending);
         let is_of_session = bundle == path || is_same_session(&bundle);
+        if is_of_session || !bundle.exists() {
+            doomed.push(file::digest_path(&bundle));
+        }
         if is_of_session {
             doomed.extend([
-                file::digest_path(&bundle),
                 file::with_suffix(&bundle, TEMPORARY_SUFFIX),
                 crate::upload::approval::approval_path(&bundle),
                 bundle.clone(),

@@ -13,6 +13,7 @@ use praxis_bundle::messages::{
 };
 use praxis_bundle::narration::{Block, encode_pcm};
 use praxis_bundle::screen::{Encoder, Snapshot, Times};
+use praxis_bundle::storage::Disk;
 use praxis_bundle::{LiveWriter, Track};
 use serde::Serialize;
 use uuid::Uuid;
@@ -122,7 +123,7 @@ pub fn write_large(path: &Path, megabytes: u32) -> Result<()> {
         note: None,
     };
     writer.end(&ending)?.sync_all()?;
-    praxis_bundle::file::write_finished(&live, path, praxis_bundle::Profile::Seal)?;
+    praxis_bundle::finish::write_finished(&Disk, &live, path, praxis_bundle::Profile::Seal)?;
     Ok(std::fs::remove_file(live)?)
 }
 
@@ -136,7 +137,9 @@ impl<T: Serialize> Json for T {
     }
 }
 
-fn manifest() -> Manifest {
+/// What its session is.
+#[must_use]
+pub fn manifest() -> Manifest {
     Manifest {
         format_version: FORMAT_VERSION,
         session_id: Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001),
@@ -206,7 +209,7 @@ fn pointer(kind: PointerKind) -> PointerMessage {
     }
 }
 
-fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {
+pub(crate) fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {
     KeyMessage {
         kind,
         text: text.map(str::to_owned),

@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::net::sockopt::set_socket_linger;
 
+use crate::desktop::let_pass;
+
 /// What happens to a connection, after so many bytes from the client.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
@@ -131,9 +133,7 @@ impl Shared {
                     return Ok(());
                 }
                 Some(Fault::Slow(bytes_per_second)) => {
-                    std::thread::sleep(
-                        Duration::from_secs(1) * count as u32 / bytes_per_second.max(1) as u32,
-                    );
+                    let_pass(Duration::from_secs(1) * count as u32 / bytes_per_second.max(1) as u32);
                 }
                 Some(Fault::FlippedBit(from)) if (at..end).contains(&from) => buffer[place(from)] ^= 0x10,
                 _ => {}

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use praxis_bundle::finish::write_finished;
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::screen::Decoder;
+use praxis_bundle::storage::Disk;
 use praxis_bundle::{Ending, LiveWriter, Profile, Track, file};
 use serde::Serialize;
 
@@ -46,7 +48,7 @@ pub struct SameFrames {
 pub fn same_frames(bundle: &Path, until_nanos: u64, folder: &Path) -> Result<SameFrames> {
     let (live, sealed) = (folder.join("pictures.live.mcap"), folder.join("pictures.mcap"));
     let pictures = write_pictures(bundle, until_nanos, &live)?;
-    file::write_finished(&live, &sealed, Profile::Seal)?;
+    write_finished(&Disk, &live, &sealed, Profile::Seal)?;
     let bytes = |path: &Path| -> Result<u64> { Ok(std::fs::metadata(path)?.len()) };
     let (live_bytes, sealed_bytes) = (bytes(&live)?, bytes(&sealed)?);
     std::fs::remove_file(&live)?;

@@ -116,9 +116,10 @@ fn no_command_takes_the_place_of_a_recording_or_removes_what_is_none() -> Result
 
     // Another session's bundle has the name that sealing would give.
     let mut other = bytes.clone();
-    let find = |text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
-    let at_id = find(b"01920000-0000-7000-8000-000000000001").context("no session id")?;
-    other[at_id + 35] = b'7';
+    let id = b"01920000-0000-7000-8000-000000000001";
+    let places: Vec<_> = (0..bytes.len() - id.len()).filter(|at| bytes[*at..].starts_with(id)).collect();
+    assert!(!places.is_empty(), "no session id");
+    places.iter().for_each(|at| other[at + 35] = b'7');
     std::fs::write(at("a.mcap"), &other)?;
     refuse(&["seal", path(&a)], "holds another session")?;
     assert_eq!(std::fs::read(at("a.mcap"))?, other);
@@ -160,7 +161,7 @@ fn a_picture_that_may_be_old_is_never_shown_as_what_was_there() -> Result<()> {
     assert!(folder.path().join("a.live.mcap.damaged").exists(), "the damaged file is kept");
     let sealed = folder.path().join("a.mcap");
     let (code, said) = frame(&sealed, "0.55")?;
-    assert!(code == Some(3) && said.contains("pictures are lost there"), "{said}");
+    assert!(code == Some(1) && said.contains("cannot be told"), "{said}");
     assert_eq!(run(&["seal", path(&sealed)])?.status.code(), Some(0), "sealed already: nothing more is lost");
     Ok(())
 }

@@ -39,6 +39,7 @@ fn hides_windows() -> Own {
 
 fn plan(folder: &Path, stage: &Stage, screen: Box<dyn ScreenSource>) -> Plan {
     Plan {
+        storage: Arc::new(praxis_bundle::storage::Disk),
         folder: folder.to_owned(),
         displays: DisplayChoice::All,
         max_fps: 60.0,

@@ -248,6 +248,7 @@ fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()
     let folder = tempfile::tempdir()?;
     let stage = Stage::new(time(), &[(64, 64)]);
     let plan = Plan {
+        storage: Arc::new(praxis_bundle::storage::Disk),
         folder: folder.path().to_owned(),
         displays: DisplayChoice::All,
         max_fps: 12.0,

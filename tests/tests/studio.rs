@@ -26,6 +26,7 @@ fn time() -> SharedTime {
 
 fn plan(stage: &Stage, folder: &Path, reserve_bytes: u64) -> Plan {
     Plan {
+        storage: Arc::new(praxis_bundle::storage::Disk),
         folder: folder.to_owned(),
         displays: DisplayChoice::All,
         max_fps: 12.0,

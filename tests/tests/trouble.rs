@@ -4,15 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use praxis_bundle::file;
 use praxis_bundle::messages::Rect;
-use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
+use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass, wait_until};
 use praxis_tests::painter::Brush;
 use praxis_tests::praxis::{Recording, events, info, live_file, ok, path, program};
 use rustix::process::Signal;
@@ -55,6 +56,81 @@ fn a_disk_that_fills_up_ends_the_recording_while_there_is_room_for_its_end() -> 
     assert_eq!(facts["ending"]["reason"], "disk_full");
     let text: String = events(&bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
     assert_eq!(text, "before");
+    Ok(())
+}
+
+/// A small disk of its own, seen through the process that holds it.
+struct SmallDisk {
+    holder: Child,
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn new(mib: u32) -> Result<Self> {
+        // Anybody may mount a file system in a name space of their own.
+        let script = format!(
+            "mount -t tmpfs -o size={mib}m tmpfs /mnt && mkdir /mnt/sessions && echo there && exec cat"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().context("no stdout")?).read_line(&mut line)?;
+        ensure!(line == "there\n", "no small disk: {line}");
+        let folder = format!("/proc/{}/root/mnt/sessions", holder.id()).into();
+        Ok(Self { holder, folder })
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        Ok(rustix::fs::statvfs(&self.folder).map(|stat| stat.f_bavail * stat.f_frsize)?)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+#[test]
+fn a_recording_has_room_for_its_end_when_other_programs_fill_the_disk_to_the_last_byte() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(640, 480)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let disk = SmallDisk::new(200)?;
+    let brush = Brush::new(&desktop.display)?;
+    let mut recording = Recording::start(&desktop, &disk.folder, &["--mic", "none"])?;
+    let live = recording.live.metadata()?;
+    assert!(live.blocks() * 512 >= 64 << 20, "room is kept for its end: {} blocks", live.blocks());
+    desktop.xdotool(&["type", "--delay", "5", "before"])?;
+    let mut filler = File::create(disk.folder.join("filler"))?;
+    let full = loop {
+        if let Err(error) = filler.write_all(&[7; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!((full.kind(), disk.free_bytes()?), (ErrorKind::StorageFull, 0));
+    // What happens from here on is written on a full disk.
+    wait_until("the end of the recording", || {
+        brush.paint(
+            Rect { x_px: 300, y_px: 200, width_px: 90, height_px: 70 },
+            [boot_nanos() as u8, 3, 200],
+        )?;
+        Ok(recording.child.try_wait()?.is_some())
+    })?;
+    log_says(&disk.folder, "MiB are free on the disk: the recording ends before it is full")?;
+    let (bundle, code) = recording.wait()?;
+    assert_eq!(code, Some(3), "{}", std::fs::read_to_string(disk.folder.join("log"))?);
+    ok(&["check", path(&bundle)])?;
+    let facts = info(&bundle)?;
+    assert_eq!(facts["ending"]["reason"], "disk_full");
+    assert_eq!((&facts["recovery"], facts["sealed"].as_bool()), (&Value::Null, Some(true)), "{facts}");
+    let text: String = events(&bundle, &["keys"])?.iter().filter_map(|key| key["text"].as_str()).collect();
+    assert_eq!(text, "before");
+    let files = std::fs::read_dir(&disk.folder)?.filter_map(|entry| Some(entry.ok()?.file_name()));
+    let names: Vec<_> = files.map(|name| name.to_string_lossy().into_owned()).collect();
+    assert_eq!(names.len(), 4, "log, filler, bundle, digest: {names:?}");
+    assert!(disk.free_bytes()? > 60 << 20, "what was kept is given back");
     Ok(())
 }
 

@@ -245,7 +245,12 @@ impl<W: Write> IndexedWriter<W> {
         let (first, last) = self.times.unwrap_or_default();
         summary.push(op::STATISTICS, |content| {
             content.u64(self.counts.values().sum()).u16(schemas.len() as u16).u32(channels.len() as u32);
-            content.u32(self.num_attachments).u32(self.num_metadata).u32(self.num_chunks).u64(first).u64(last);
+            content
+                .u32(self.num_attachments)
+                .u32(self.num_metadata)
+                .u32(self.num_chunks)
+                .u64(first)
+                .u64(last);
             content.u32(self.counts.len() as u32 * 10);
             for (channel, count) in &self.counts {
                 content.u16(*channel).u64(*count);

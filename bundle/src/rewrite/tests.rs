@@ -216,6 +216,26 @@ fn check_finds_a_flipped_bit_anywhere_in_a_sealed_bundle() {
 }
 
 #[test]
+fn an_ending_that_was_torn_is_damage_and_all_messages_are_kept() {
+    let live = live_file();
+    let text = b"praxis.ending";
+    let at = live.windows(text.len()).position(|window| window == text).unwrap();
+    for (start, end) in
+        [(at + 50, at + 60), (at + 40, live.len() - 20), (at + 40, live.len()), (at - 9, at + 20)]
+    {
+        let mut torn = live.clone();
+        torn[start..end].fill_with(|| 0);
+        let (mended, rewritten) = finished(&torn, Profile::Seal);
+        let recovery = rewritten.recovery.expect("the ending is lost, and that is said");
+        assert!(!recovery.damages.is_empty(), "{recovery:?}");
+        assert_eq!(
+            (rows(&mended).len(), samples(&mended)),
+            (rows(&finished(&live, Profile::Seal).0).len(), samples(&live))
+        );
+    }
+}
+
+#[test]
 fn foreign_files_are_refused_by_name() {
     let refuse = |bytes: &[u8]| rewrite(bytes, Vec::new(), Profile::Recover).err().unwrap().to_string();
     assert!(refuse(b"").contains("MCAP magic"));

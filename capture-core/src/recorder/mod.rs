@@ -4,11 +4,12 @@
 //! recorder knows sources only by their traits.
 
 mod feeds;
+mod live_file;
 mod screen;
 mod writer;
 
+pub use live_file::{DEFAULT_RESERVE_BYTES, Due, FIRST_MINUTE_BYTES, LiveFile, Schedule};
 pub use screen::{DisplayChoice, geometry_of};
-pub use writer::{DEFAULT_RESERVE_BYTES, FIRST_MINUTE_BYTES};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use praxis_bundle::manifest::{
     PointerSettings,
 };
 use praxis_bundle::messages::{GapReason, GeometryMessage, MarkersMessage, TrackHealth};
+use praxis_bundle::storage::SharedStorage;
 use praxis_bundle::{Track, file};
 use uuid::Uuid;
 
@@ -81,6 +83,8 @@ pub enum RecordError {
 
 /// What to record.
 pub struct Plan {
+    /// Where the bundle is written: the disk.
+    pub storage: SharedStorage,
     /// Folder of the bundle.
     pub folder: PathBuf,
     /// Which displays.
@@ -246,14 +250,20 @@ impl Recorder {
             [&recorded[..], &[Track::Markers, Track::Geometry, Track::Clock, Track::Health]].concat();
         let link = InputLink { context: context.clone(), geometry: shared_geometry };
         let input = input.connect(Some(link));
-        let opened =
-            writer::create(&plan.folder, &path, &manifest, &tracks, plan.reserve_bytes).and_then(|file| {
+        let remove = |_: &SourceError| drop(plan.storage.remove(&path));
+        let opened = LiveFile::create(&*plan.storage, &path, &manifest, &tracks, plan.reserve_bytes)
+            .and_then(|file| {
                 // Nothing was recorded yet if the screen fails: no empty session is left behind.
-                screen.start().inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+                screen.start().inspect_err(remove)?;
                 Ok(file)
             });
-        let file = match opened {
-            Ok(file) => file,
+        let peak = Peak::default();
+        let started = opened.and_then(|file| {
+            Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
+                .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })
+        });
+        let writer = match started {
+            Ok(writer) => writer,
             Err(error) => {
                 stop.stop();
                 // It has nothing left to say.
@@ -261,9 +271,6 @@ impl Recorder {
                 return Err(error);
             }
         };
-        let peak = Peak::default();
-        let writer = Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
-            .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
         let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, peak.clone());
         sources.push(input);
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));

@@ -1,76 +1,23 @@
 //! The writer thread: moves messages from the queues into the live file, and says each second how everything is.
 //!
-//! A chunk every 250 ms; a second thread syncs the file each second, so a slow disk does not hold up the writing.
+//! A chunk every 250 ms; a second thread syncs the file twice a second, so a slow disk does not hold up the writing.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{JoinHandle, spawn};
-use std::time::Duration;
 
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::{ClockMessage, HealthMessage, Life, TrackHealth};
-use praxis_bundle::{Ending, Error, LiveWriter, Manifest, Track, file};
+use praxis_bundle::storage::StorageFile;
+use praxis_bundle::{Ending, Error, Track};
 
 use super::feeds::Peak;
-use super::{Context, Notice, RecordError};
+use super::live_file::{LiveFile, Schedule, sync_failed};
+use super::{Context, Notice};
 use crate::clock::SessionClock;
 use crate::queue::Queues;
-
-/// Reserve on the disk unless told otherwise: a minute of the busiest screen.
-pub const DEFAULT_RESERVE_BYTES: u64 = 64 << 20;
-/// Room beyond the reserve without which a recording does not begin: a first minute.
-pub const FIRST_MINUTE_BYTES: u64 = 16 << 20;
-const CHUNK_NANOS: u64 = 250_000_000;
-const SECOND_NANOS: u64 = 1_000_000_000;
-
-/// The live file, its header written and synced.
-pub(super) struct LiveFile {
-    writer: LiveWriter<File>,
-    /// The same file, for syncing and for the room on its disk.
-    handle: File,
-    reserve_bytes: u64,
-}
-
-/// Makes the live file in a folder, which is made too if need be.
-pub(super) fn create(
-    folder: &Path,
-    path: &Path,
-    manifest: &Manifest,
-    tracks: &[Track],
-    reserve_bytes: u64,
-) -> Result<LiveFile, RecordError> {
-    let failed = |doing: String| move |source: std::io::Error| RecordError::Folder { doing, source };
-    let cannot = || failed(format!("cannot write into {}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(cannot())?;
-    let handle = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path).map_err(cannot())?;
-    let made = || -> Result<LiveFile, RecordError> {
-        let free = free_bytes(&handle).map_err(cannot())?;
-        let needed = reserve_bytes.saturating_add(FIRST_MINUTE_BYTES);
-        if free < needed {
-            let folder = folder.display().to_string();
-            return Err(RecordError::DiskFull { free_mib: free >> 20, needed_mib: needed >> 20, folder });
-        }
-        // Held while recording: a live file that nobody holds was interrupted.
-        handle.try_lock().map_err(|error| cannot()(error.into()))?;
-        let out = handle.try_clone().map_err(cannot())?;
-        let writer = LiveWriter::new(out, manifest, tracks)
-            .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })?;
-        handle.sync_all().map_err(cannot())?;
-        // A folder that cannot be synced (some network disks) is no reason not to record.
-        let _ = file::sync_folder_of(path);
-        Ok(LiveFile { writer, handle: handle.try_clone().map_err(cannot())?, reserve_bytes })
-    };
-    made().inspect_err(|_| drop(std::fs::remove_file(path)))
-}
-
-fn free_bytes(file: &File) -> std::io::Result<u64> {
-    let stat = rustix::fs::fstatvfs(file)?;
-    Ok(stat.f_bavail * stat.f_frsize)
-}
 
 /// The writer thread of a session.
 pub(super) struct Writer {
@@ -101,11 +48,11 @@ impl Writer {
             peak,
             bytes: bytes.clone(),
             lost: Vec::new(),
-            is_full: false,
+            is_told: false,
         };
         work.chunk()?;
-        work.second()?;
-        work.live.handle.sync_data().map_err(io_error)?;
+        work.second();
+        work.live.file().sync().map_err(sync_failed)?;
         let ending = is_ending.clone();
         let thread = spawn(move || work.run(&ending));
         Ok(Self { bytes, queues, clock, is_ending, thread: Some(thread) })
@@ -117,7 +64,7 @@ impl Writer {
         self.queues.wake();
         let thread = self.thread.take().ok_or(Error::WriterFailed)?;
         let live = thread.join().map_err(|_| Error::WriterFailed)??;
-        live.handle.sync_data().map_err(io_error)?;
+        live.file().sync().map_err(sync_failed)?;
         // After the last message: nothing in the file is later than its end.
         Ok(EndedFile { live, length_nanos: self.clock.now_nanos() })
     }
@@ -130,19 +77,10 @@ pub(super) struct EndedFile {
 }
 
 impl EndedFile {
-    /// Ends the file and syncs it. Returns its length; `None` if another file is at its path by now, or none.
+    /// Ends the file, as [`LiveFile::end`] does.
     pub(super) fn complete(self, path: &Path, ending: &Ending) -> Result<Option<u64>, Error> {
-        let file = self.live.writer.end(ending)?;
-        file.sync_all().map_err(io_error)?;
-        let ours = file.metadata().map_err(io_error)?;
-        let is_there =
-            std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
-        Ok(is_there.then_some(ours.len()))
+        self.live.end(path, ending)
     }
-}
-
-fn io_error(source: std::io::Error) -> Error {
-    Error::Io { doing: "syncing the bundle".into(), source }
 }
 
 struct Work {
@@ -154,7 +92,8 @@ struct Work {
     bytes: Arc<AtomicU64>,
     /// Tracks already reported without life.
     lost: Vec<Track>,
-    is_full: bool,
+    /// Whether it was said that there is no room.
+    is_told: bool,
 }
 
 impl Work {
@@ -164,28 +103,27 @@ impl Work {
             tracing::error!(%error, "the bundle cannot be written");
             let _ = self.context.notices.send(Notice::MustStop(
                 EndReason::DiskFull,
-                format!("the recording cannot be written: {error}"),
+                format!("the recording cannot be written: {}", with_cause(error)),
             ));
         }
         result.map(|()| self.live)
     }
 
     fn work(&mut self, is_ending: &AtomicBool) -> Result<(), Error> {
-        let (sync, syncer) = start_syncer(&self.live.handle)?;
+        let (sync, syncer) = start_syncer(self.live.file());
         let clock = self.context.clock.clone();
-        let mut next_chunk = clock.now_nanos() + CHUNK_NANOS;
-        let mut next_second = clock.now_nanos() + SECOND_NANOS;
+        let mut schedule = Schedule::from(clock.now_nanos());
         while !is_ending.load(Ordering::SeqCst) {
-            let wait = next_chunk.saturating_sub(clock.now_nanos());
-            self.context.queues.wait(Duration::from_nanos(wait));
-            self.chunk()?;
-            let now = clock.now_nanos();
-            if now >= next_chunk {
-                next_chunk = now + CHUNK_NANOS;
+            self.context.queues.wait(schedule.wait(clock.now_nanos()));
+            // Without room for what was written last the rest stays in the queues, which are bounded and count their losses.
+            if self.live.has_room()? {
+                self.chunk()?;
             }
-            if now >= next_second {
-                next_second = now + SECOND_NANOS;
-                self.second()?;
+            let due = schedule.due(clock.now_nanos());
+            if due.second {
+                self.second();
+            }
+            if due.sync {
                 // Full means that the sync before is still going on.
                 let _ = sync.try_send(());
                 if syncer.is_finished() {
@@ -195,28 +133,41 @@ impl Work {
         }
         drop(sync);
         syncer.join().map_err(|_| Error::WriterFailed)??;
-        self.second()?;
+        self.second();
         self.chunk()
     }
 
     /// Moves what waits into one chunk of the file.
     fn chunk(&mut self) -> Result<(), Error> {
         for waiting in self.context.queues.drain() {
-            self.live.writer.push(waiting.channel, waiting.nanos, &waiting.data)?;
+            self.live.push(waiting.channel, waiting.nanos, &waiting.data)?;
         }
-        self.live.writer.close_chunk()?;
-        self.bytes.store(self.live.writer.bytes_written(), Ordering::Relaxed);
+        self.live.close_chunk()?;
+        self.bytes.store(self.live.bytes(), Ordering::Relaxed);
+        self.tell_if_full();
         Ok(())
     }
 
+    /// Ends the session when there is no room, once.
+    fn tell_if_full(&mut self) {
+        if !self.live.is_full() || self.is_told {
+            return;
+        }
+        self.is_told = true;
+        let free_mib = self.live.room_bytes() >> 20;
+        let why = format!("only {free_mib} MiB are free on the disk: the recording ends before it is full");
+        let _ = self.context.notices.send(Notice::MustStop(EndReason::DiskFull, why));
+    }
+
     /// Clock and health messages, and a look at life and disk.
-    fn second(&mut self) -> Result<(), Error> {
+    fn second(&mut self) {
+        self.live.keep_room();
+        self.tell_if_full();
         let Context { clock, queues, notices } = &self.context;
         let now = clock.now_nanos();
         let time = clock.time();
         let (wall_nanos, monotonic_nanos) = (time.wall_nanos(), time.monotonic_nanos());
         queues.send_json(Track::Clock, now, &ClockMessage::System { wall_nanos, monotonic_nanos });
-        let free = free_bytes(&self.live.handle).map_err(io_error)?;
         let tracks = health_of(queues, &self.recorded, now);
         for health in &tracks {
             let Some(track) = Track::from_name(&health.track) else { continue };
@@ -239,34 +190,31 @@ impl Work {
             let _ =
                 notices.send(Notice::MustStop(EndReason::SourcesLost, "no source is left to record".into()));
         }
-        if free < self.live.reserve_bytes && !self.is_full {
-            self.is_full = true;
-            let why =
-                format!("only {} MiB are free on the disk: the recording ends before it is full", free >> 20);
-            let _ = notices.send(Notice::MustStop(EndReason::DiskFull, why));
-        }
         let message = HealthMessage {
             tracks,
             narration_peak_dbfs: self.peak.take_since_second(),
-            disk_free_bytes: free,
+            disk_free_bytes: self.live.room_bytes(),
             missed_damage: self.missed_damage.load(Ordering::Relaxed),
         };
         queues.send_json(Track::Health, now, &message);
-        Ok(())
     }
 }
 
+fn with_cause(error: &Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
 /// A thread that syncs the file whenever it is asked to, until the sender is dropped or a sync fails.
-fn start_syncer(file: &File) -> Result<(SyncSender<()>, JoinHandle<Result<(), Error>>), Error> {
-    let file = file.try_clone().map_err(io_error)?;
+fn start_syncer(file: Arc<dyn StorageFile>) -> (SyncSender<()>, JoinHandle<Result<(), Error>>) {
     let (sync, asked) = sync_channel(1);
     let thread = spawn(move || {
         while asked.recv().is_ok() {
-            file.sync_data().map_err(io_error)?;
+            file.sync().map_err(sync_failed)?;
         }
         Ok(())
     });
-    Ok((sync, thread))
+    (sync, thread)
 }
 
 /// The state of the recorded tracks as health messages say it.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use praxis_bundle::manifest::{Lossy, Outcome};
+use praxis_bundle::storage::Disk;
 
 use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
@@ -189,6 +190,7 @@ impl Studio {
             self.preview.close();
             let title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
             Ok(Plan {
+                storage: Arc::new(Disk),
                 folder: self.folders.sessions.clone(),
                 displays,
                 max_fps: settings.max_fps.into(),

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use praxis_bundle::file::{self, LIVE_SUFFIX};
+use praxis_bundle::finish::write_finished;
+use praxis_bundle::storage::Disk;
 use praxis_bundle::{Profile, Recovery};
 use praxis_capture_core::library::{self, Entry, Recovered, SessionState};
 use serde_json::json;
@@ -96,7 +98,7 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
         "{} is there already: give another file to write to with -o",
         target.display()
     );
-    let rewritten = file::write_finished(&arguments.file, &target, Profile::Recover)
+    let rewritten = write_finished(&Disk, &arguments.file, &target, Profile::Recover)
         .with_context(|| format!("{} cannot be recovered", arguments.file.display()))?;
     print(&target.display().to_string())?;
     Ok(report(rewritten.recovery.as_ref()))

@@ -89,7 +89,11 @@ fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Resu
         )?;
     }
     for (track, facts) in info.tracks.iter().filter(|(_, facts)| facts.lossy_tiles > 0) {
-        writeln!(out, "lossy     {track}: {} tiles were sent near to what was shown, not exactly", facts.lossy_tiles)?;
+        writeln!(
+            out,
+            "lossy     {track}: {} tiles were sent near to what was shown, not exactly",
+            facts.lossy_tiles
+        )?;
     }
     for gap in &info.gaps {
         let track = gap.track.as_deref().unwrap_or("all tracks");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::Life;
+use praxis_bundle::storage::Disk;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::library;
 use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let desktop = native::open_desktop(&time, &Own::default())?;
     let voice = open_voice(&arguments, &time)?;
     let plan = Plan {
+        storage: Arc::new(Disk),
         folder,
         displays: match arguments.display.iter().any(|name| name == "all") {
             true => DisplayChoice::All,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use praxis_bundle::manifest::Lossy;
 use praxis_bundle::messages::{KeyKind, KeyMessage, PointerKind, PointerMessage, Rect, Window};
+use praxis_bundle::storage::Disk;
 use praxis_capture_core::clock::SystemTime;
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Plan, Recorder, Voice};
 use praxis_capture_core::sources::InputEvent;
@@ -26,6 +27,7 @@ fn main() -> Result<()> {
     let time = Arc::new(SystemTime);
     let stage = Stage::new(time.clone(), &[(640, 400), (200, 300)]);
     let plan = Plan {
+        storage: Arc::new(Disk),
         folder,
         displays: DisplayChoice::All,
         max_fps: 12.0,

@@ -1,5 +1,6 @@
 //! The long tests: `torture kills --rounds N` (a real desktop), `torture stage-kills --rounds N` (synthetic sources) and
-//! `torture memory --minutes N`, `torture upload-kills --kills N`. Prints figures; exit 1 on failure.
+//! `torture memory --minutes N`, `torture upload-kills --kills N`, `torture power-cuts --cuts N` (a simulated disk). Prints
+//! figures; exit 1 on failure.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::kills::{Random, Victim, round};
 use praxis_tests::painter::Painter;
+use praxis_tests::power::Take;
 use praxis_tests::praxis::{Recording, ok, path};
+use praxis_tests::sim_disk::SimDisk;
 use praxis_tests::upload_kills::upload_under_kills;
 use rustix::process::Signal;
 
@@ -24,9 +27,10 @@ fn main() -> ExitCode {
             count.parse().context("--rounds N").and_then(|rounds| kills(Victim::Stage, rounds))
         }
         ["upload-kills", "--kills", count] => count.parse().context("--kills N").and_then(upload_kills),
+        ["power-cuts", "--cuts", count] => count.parse().context("--cuts N").and_then(power_cuts),
         ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
         _ => Err(anyhow::anyhow!(
-            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N"
+            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N | torture power-cuts --cuts N"
         )),
     };
     match result {
@@ -67,6 +71,35 @@ fn kills(victim: Victim<'_>, rounds: u32) -> Result<u32> {
     let at = |percent: usize| losses.get((losses.len() * percent / 100).min(losses.len().saturating_sub(1)));
     println!("loss in ms: median {:?}, 99th percentile {:?}, largest {:?}", at(50), at(99), losses.last());
     Ok(rounds)
+}
+
+/// Cuts the power of many recordings, each a hundred times.
+fn power_cuts(num_cuts: u32) -> Result<u32> {
+    const CUTS_PER_TAKE: u32 = 100;
+    let seed = boot_nanos();
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let mut losses = Vec::new();
+    for _ in 0..num_cuts.div_ceil(CUTS_PER_TAKE) {
+        let take_seed = random.0;
+        let (take, done) = Take::record(SimDisk::default(), take_seed, 4_000_000_000);
+        done?;
+        for _ in 0..CUTS_PER_TAKE {
+            let at = random.below(take.num_events() as u64 + 1) as usize;
+            let said = || format!("recording of seed {take_seed}, cut after {at} of {}", take.num_events());
+            losses.push(take.cut(at, &mut random).with_context(said)? / 1_000_000);
+        }
+    }
+    losses.sort_unstable();
+    let at = |percent: usize| losses.get((losses.len() * percent / 100).min(losses.len().saturating_sub(1)));
+    println!(
+        "{} power cuts: oldest lost message in ms before the cut: median {:?}, 99th percentile {:?}, largest {:?}",
+        losses.len(),
+        at(50),
+        at(99),
+        losses.last()
+    );
+    Ok(1)
 }
 
 fn upload_kills(num_kills: u32) -> Result<u32> {
