@@ -77,7 +77,7 @@ impl SmallDisk {
         let mut line = String::new();
         BufReader::new(holder.stdout.take().context("no stdout")?).read_line(&mut line)?;
         ensure!(line == "there\n", "no small disk: {line}");
-        let folder = format!("/proc/{}/root/mnt/sessions", holder.id()).into();
+        let folder = Path::new("/proc").join(holder.id().to_string()).join("root").join("mnt/sessions");
         Ok(Self { holder, folder })
     }
 
