@@ -49,12 +49,12 @@ impl Report {
 /// Checks every byte of a file.
 ///
 /// # Errors
-/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `TooLarge` or `Io`: then it is no bundle or cannot be read at all.
+/// `NotMcap`, `ForeignProfile`, `NoManifest`, `NewerFormat`, `TooLarge` or `Io`: then it is no bundle or cannot be read at all.
 pub fn check(source: &(impl Bytes + ?Sized)) -> Result<Report> {
     let mut checker = Checker::default();
     checker.data_crc.update(&MAGIC);
     scan(source, |item| checker.item(&item))?;
-    Ok(checker.finish())
+    checker.finish()
 }
 
 #[derive(Default)]
@@ -92,6 +92,7 @@ impl Checker {
             }
             Item::Complete { .. } => {}
             Item::Chunk { offset, record, records } => {
+                self.facts.manifest()?;
                 self.end_indexes(*offset);
                 self.cover(record);
                 self.digests.extend_from_slice(&Sha256::digest(record));
@@ -329,12 +330,13 @@ impl Checker {
         }
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self) -> Result<Report> {
         if !self.facts.is_complete {
             self.report.find("the file does not end as a bundle does: run praxis recover on it".into());
         }
-        if self.facts.manifest.is_none() {
-            self.report.find("there is no manifest".into());
+        self.facts.manifest()?;
+        if self.facts.foreign_profile.is_some() {
+            self.report.find("the header is damaged: it names another profile".into());
         }
         let gaps = self.facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
         let named: BTreeSet<&str> = gaps.map(|gap| gap.track.as_str()).collect();
@@ -344,6 +346,6 @@ impl Checker {
         if self.facts.seal.is_some() && !self.has_message_indexes && !self.chunks.is_empty() {
             self.report.find("a sealed bundle without message indexes".into());
         }
-        self.report
+        Ok(self.report)
     }
 }

@@ -34,6 +34,8 @@ pub enum Profile {
 
 /// A sealed chunk is closed when it has this much in it.
 const SEALED_CHUNK_BYTES: usize = 4 << 20;
+/// Narration that ended longer ago is not going on: a pause, a lost microphone.
+const FLOWING_VOICE_NANOS: u64 = 2_000_000_000;
 /// Bytes of a message record besides its payload.
 const MESSAGE_BYTES: usize = 31;
 
@@ -67,6 +69,7 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         uncertain_since: HashMap::new(),
         picture_gaps: Vec::new(),
         newest_nanos: 0,
+        voice_end_nanos: None,
         lost_pictures: 0,
     };
     scan(source, |item| rewriter.take(item))?;
@@ -100,6 +103,8 @@ struct Rewriter<W: Write> {
     uncertain_since: HashMap<Track, u64>,
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
+    /// Session time up to which narration was read.
+    voice_end_nanos: Option<u64>,
     lost_pictures: u64,
 }
 
@@ -131,9 +136,12 @@ impl<W: Write> Rewriter<W> {
             Item::Record { .. } | Item::Complete { .. } => {}
             Item::Damage { start, end, why } => {
                 self.emit_voice()?;
-                let after_nanos = self.newest_nanos;
+                // A block of narration comes after messages that are younger than its first samples.
+                let is_flowing = |end: &u64| self.newest_nanos.saturating_sub(*end) < FLOWING_VOICE_NANOS;
+                let voice_end_nanos = self.voice_end_nanos.filter(is_flowing).unwrap_or(u64::MAX);
+                let after_nanos = self.newest_nanos.min(voice_end_nanos);
                 for (track, held) in &self.held_pictures {
-                    let since = uncertain_since(held.nanos, after_nanos);
+                    let since = uncertain_since(held.nanos, self.newest_nanos);
                     self.uncertain_since.entry(*track).or_insert(since);
                 }
                 let (start_byte, end_byte) = (start, end);
@@ -159,6 +167,7 @@ impl<W: Write> Rewriter<W> {
         if std::mem::replace(&mut self.has_begun, true) {
             return Ok(());
         }
+        self.facts.manifest()?;
         let manifest = self.manifest.take().ok_or(Error::NoManifest)?;
         self.out.json_metadata(MANIFEST_NAME, &manifest)?;
         for channel in std::mem::take(&mut self.declared) {
@@ -171,8 +180,13 @@ impl<W: Write> Rewriter<W> {
         let Some(channel) = Channel::from_id(message.channel) else { return Ok(()) };
         let nanos = message.log_time.saturating_sub(epoch);
         self.newest_nanos = self.newest_nanos.max(nanos);
+        let mut end_nanos = nanos;
+        if channel.track == Track::Narration {
+            end_nanos = nanos.saturating_add(narration::stated_nanos(message.data));
+            self.voice_end_nanos = Some(end_nanos);
+        }
         for damage in self.damages.iter_mut().rev().take_while(|damage| damage.before_nanos.is_none()) {
-            damage.before_nanos = Some(nanos);
+            damage.before_nanos = Some(end_nanos);
         }
         if matches!(channel.track, Track::Screen(_)) && !self.is_decodable(channel, message.sequence, nanos) {
             self.lost_pictures += 1;

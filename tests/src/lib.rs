@@ -4,6 +4,7 @@
 pub mod app;
 pub mod collector;
 pub mod contract;
+pub mod damage;
 pub mod desktop;
 pub mod fingers;
 pub mod fixture;
