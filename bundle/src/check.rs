@@ -1,19 +1,18 @@
 //! Proves a file sound: every byte accounted for, every checksum, index, picture, sample and message.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::index::parse_chunk_index;
 use crate::layout::{parse_attachment, parse_channel};
-use crate::limits::MAX_TOTAL_PIXELS;
 use crate::messages as json;
 use crate::narration;
 use crate::record::{Chunk, Fields, MAGIC, RECORD_HEADER_BYTES, op};
 use crate::rewrite::CHUNK_DIGESTS_NAME;
 use crate::scan::{Bytes, Facts, Item, messages, scan};
-use crate::screen::{Decoder, Header};
+use crate::screen::{Decoders, Header};
 use crate::{Channel, Result, Track};
 
 /// Findings listed; more are only counted.
@@ -49,12 +48,12 @@ impl Report {
 /// Checks every byte of a file.
 ///
 /// # Errors
-/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `TooLarge` or `Io`: then it is no bundle or cannot be read at all.
+/// `NotMcap`, `ForeignProfile`, `NoManifest`, `NewerFormat`, `TooLarge` or `Io`: then it is no bundle or cannot be read at all.
 pub fn check(source: &(impl Bytes + ?Sized)) -> Result<Report> {
     let mut checker = Checker::default();
     checker.data_crc.update(&MAGIC);
     scan(source, |item| checker.item(&item))?;
-    Ok(checker.finish())
+    checker.finish()
 }
 
 #[derive(Default)]
@@ -68,9 +67,7 @@ struct Checker {
     holes: BTreeSet<Track>,
     newest: BTreeMap<u16, u64>,
     counts: BTreeMap<u16, u64>,
-    decoders: HashMap<Track, Decoder>,
-    /// Per display, how large its picture is.
-    pixels: HashMap<Track, u64>,
+    decoders: Decoders,
     data_crc: crc32fast::Hasher,
     is_in_summary: bool,
     summary_start: u64,
@@ -92,6 +89,7 @@ impl Checker {
             }
             Item::Complete { .. } => {}
             Item::Chunk { offset, record, records } => {
+                self.facts.manifest()?;
                 self.end_indexes(*offset);
                 self.cover(record);
                 self.digests.extend_from_slice(&Sha256::digest(record));
@@ -218,9 +216,7 @@ impl Checker {
                         "kind or time is not that of its message",
                     ));
                 }
-                self.make_room(channel.track, &header)?;
-                let decoder = self.decoders.entry(channel.track).or_insert_with(|| Decoder::new(display));
-                decoder.apply(message.sequence, data).map(|_| ())
+                self.decoders.apply(display, message.sequence, data).map(|_| ())
             }
             Track::Narration => narration::decode(data).map(|_| ()),
             track @ Track::Pointer => parses::<json::PointerMessage>(track, data),
@@ -231,17 +227,6 @@ impl Checker {
             track @ Track::Clock => parses::<json::ClockMessage>(track, data),
             track @ Track::Health => parses::<json::HealthMessage>(track, data),
         }
-    }
-
-    /// Pictures of all displays are held side by side, so there must be a limit on them together.
-    fn make_room(&mut self, track: Track, header: &Header) -> Result<()> {
-        self.pixels.insert(track, u64::from(header.width_px) * u64::from(header.height_px));
-        let found = self.pixels.values().sum();
-        if found <= MAX_TOTAL_PIXELS {
-            return Ok(());
-        }
-        (self.pixels.remove(&track), self.decoders.remove(&track));
-        Err(crate::Error::TooLarge { what: "pixels of all displays", found, limit: MAX_TOTAL_PIXELS })
     }
 
     fn channel(&mut self, content: &[u8]) -> Result<()> {
@@ -330,12 +315,13 @@ impl Checker {
         }
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self) -> Result<Report> {
         if !self.facts.is_complete {
             self.report.find("the file does not end as a bundle does: run praxis recover on it".into());
         }
-        if self.facts.manifest.is_none() {
-            self.report.find("there is no manifest".into());
+        self.facts.manifest()?;
+        if self.facts.foreign_profile.is_some() {
+            self.report.find("the header is damaged: it names another profile".into());
         }
         let gaps = self.facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
         let named: BTreeSet<&str> = gaps.map(|gap| gap.track.as_str()).collect();
@@ -345,6 +331,6 @@ impl Checker {
         if self.facts.seal.is_some() && !self.has_message_indexes && !self.chunks.is_empty() {
             self.report.find("a sealed bundle without message indexes".into());
         }
-        self.report
+        Ok(self.report)
     }
 }

@@ -289,7 +289,7 @@ fn epoch_of(file: &File) -> Result<u64> {
                     return Ok(manifest.epoch_wall_nanos);
                 }
             }
-            Step::End => return Err(Error::NoManifest),
+            Step::End => return facts.manifest().map(|manifest| manifest.epoch_wall_nanos),
         }
     }
 }

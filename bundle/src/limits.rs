@@ -3,7 +3,7 @@
 //! `docs/bundle-format.md`, part Damage, lists them with their reasons; a test holds the two together.
 
 use crate::record::{Message, op};
-use crate::{Channel, Error, Result, Track};
+use crate::{Channel, Error, Result, Track, screen};
 
 /// Most bytes a chunk may hold uncompressed.
 pub const MAX_CHUNK_BYTES: u64 = 64 << 20;
@@ -55,6 +55,8 @@ pub const WORK_PER_BYTE: u64 = 12_000;
 const MESSAGE_WORK: u64 = 512;
 /// Parsing a byte of JSON.
 const JSON_BYTE_WORK: u64 = 4;
+/// Decoding a pixel of a lossy rectangle. One of a copy counts as a byte.
+const LOSSY_PIXEL_WORK: u64 = 10;
 /// Decoding a sample, which FLAC may have made of nothing.
 const SAMPLE_WORK: u64 = 4;
 
@@ -90,7 +92,11 @@ impl Work {
     #[must_use]
     pub fn of_message(message: &Message<'_>) -> u64 {
         let inside = match Channel::from_id(message.channel).map(|channel| channel.track) {
-            None | Some(Track::Screen(_)) => 0,
+            None => 0,
+            Some(Track::Screen(_)) => {
+                let (copied, lossy) = screen::stated_pixels(message.data);
+                copied + lossy * LOSSY_PIXEL_WORK
+            }
             Some(Track::Narration) => crate::narration::stated_samples(message.data) * SAMPLE_WORK,
             Some(_) => message.data.len() as u64 * JSON_BYTE_WORK,
         };

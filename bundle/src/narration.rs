@@ -117,6 +117,12 @@ pub(crate) fn stated_samples(message: &[u8]) -> u64 {
     u64::from(stated).min(MAX_SAMPLES as u64)
 }
 
+/// How long the samples of a message last, as its header says; nothing if it has none.
+pub(crate) fn stated_nanos(message: &[u8]) -> u64 {
+    let rate_hz = message.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    (stated_samples(message) * 1_000_000_000).checked_div(rate_hz.into()).unwrap_or_default()
+}
+
 fn decode_flac(data: &[u8], rate_hz: u32, count: usize) -> Result<Vec<i16>> {
     let failed = |error: claxon::Error| Error::Narration(error.to_string());
     let mut reader = claxon::FlacReader::new(data).map_err(failed)?;

@@ -23,7 +23,7 @@ use crate::manifest::{DamagedRange, ENDING_NAME, MANIFEST_NAME, PictureGap, RECO
 use crate::narration::{self, Block};
 use crate::record::{Message, op};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
-use crate::screen::Decoder;
+use crate::screen::Decoders;
 use crate::{Channel, Error, Manifest, Recovery, Result, Track};
 
 /// What the finished bundle is for.
@@ -37,6 +37,8 @@ pub enum Profile {
 
 /// A sealed chunk is closed when it has this much in it.
 const SEALED_CHUNK_BYTES: usize = 4 << 20;
+/// Narration that ended longer ago is not going on: a pause, a lost microphone.
+const FLOWING_VOICE_NANOS: u64 = 2_000_000_000;
 /// Bytes of a message record besides its payload.
 const MESSAGE_BYTES: usize = 31;
 
@@ -70,8 +72,9 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         uncertain_since: HashMap::new(),
         picture_gaps: Vec::new(),
         newest_nanos: 0,
+        voice_end_nanos: None,
         lost_pictures: 0,
-        decoders: HashMap::new(),
+        decoders: Decoders::default(),
         thumbnails: Thumbnails::default(),
     };
     scan(source, |item| rewriter.take(item))?;
@@ -105,9 +108,11 @@ struct Rewriter<W: Write> {
     uncertain_since: HashMap<Track, u64>,
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
+    /// Session time up to which narration was read.
+    voice_end_nanos: Option<u64>,
     lost_pictures: u64,
-    /// Per display, the pictures as they come by, while sealing.
-    decoders: HashMap<Track, Decoder>,
+    /// The pictures as they come by, while sealing.
+    decoders: Decoders,
     thumbnails: Thumbnails,
 }
 
@@ -139,9 +144,12 @@ impl<W: Write> Rewriter<W> {
             Item::Record { .. } | Item::Complete { .. } => {}
             Item::Damage { start, end, why } => {
                 self.emit_voice()?;
-                let after_nanos = self.newest_nanos;
+                // A block of narration comes after messages that are younger than its first samples.
+                let is_flowing = |end: &u64| self.newest_nanos.saturating_sub(*end) < FLOWING_VOICE_NANOS;
+                let voice_end_nanos = self.voice_end_nanos.filter(is_flowing).unwrap_or(u64::MAX);
+                let after_nanos = self.newest_nanos.min(voice_end_nanos);
                 for (track, held) in &self.held_pictures {
-                    let since = uncertain_since(held.nanos, after_nanos);
+                    let since = uncertain_since(held.nanos, self.newest_nanos);
                     self.uncertain_since.entry(*track).or_insert(since);
                 }
                 let (start_byte, end_byte) = (start, end);
@@ -167,6 +175,7 @@ impl<W: Write> Rewriter<W> {
         if std::mem::replace(&mut self.has_begun, true) {
             return Ok(());
         }
+        self.facts.manifest()?;
         let manifest = self.manifest.take().ok_or(Error::NoManifest)?;
         self.out.json_metadata(MANIFEST_NAME, &manifest)?;
         for channel in std::mem::take(&mut self.declared) {
@@ -179,8 +188,13 @@ impl<W: Write> Rewriter<W> {
         let Some(channel) = Channel::from_id(message.channel) else { return Ok(()) };
         let nanos = message.log_time.saturating_sub(epoch);
         self.newest_nanos = self.newest_nanos.max(nanos);
+        let mut end_nanos = nanos;
+        if channel.track == Track::Narration {
+            end_nanos = nanos.saturating_add(narration::stated_nanos(message.data));
+            self.voice_end_nanos = Some(end_nanos);
+        }
         for damage in self.damages.iter_mut().rev().take_while(|damage| damage.before_nanos.is_none()) {
-            damage.before_nanos = Some(nanos);
+            damage.before_nanos = Some(end_nanos);
         }
         if matches!(channel.track, Track::Screen(_)) && !self.is_decodable(channel, message.sequence, nanos) {
             self.lost_pictures += 1;
@@ -236,8 +250,13 @@ impl<W: Write> Rewriter<W> {
 
     /// Decodes a picture and makes its thumbnail, if one is due. False if it cannot be decoded.
     fn look_at(&mut self, track: Track, display: u8, nanos: u64, message: &Message<'_>) -> Result<bool> {
-        let decoder = self.decoders.entry(track).or_insert_with(|| Decoder::new(display));
-        let Ok(picture) = decoder.apply(message.sequence, message.data) else { return Ok(false) };
+        let decoded = self.decoders.apply(display, message.sequence, message.data);
+        let picture = match decoded {
+            Ok(picture) => picture,
+            // More than a reader holds is no damage: nothing is left out for it.
+            Err(error @ Error::TooLarge { .. }) => return Err(error),
+            Err(_) => return Ok(false),
+        };
         if let Some(data) = self.thumbnails.take(track, nanos, picture)? {
             let (log_time, name) = (message.log_time, format!("{THUMBNAIL_NAME}{display}"));
             self.out.attach(Attachment { log_time, name, media_type: MEDIA_TYPE, data })?;

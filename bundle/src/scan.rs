@@ -384,13 +384,15 @@ pub struct Facts {
     pub seal: Option<crate::manifest::Seal>,
     /// Whether footer and closing magic were seen.
     pub is_complete: bool,
+    /// The profile in the header, if it is another one: a foreign file, or a damaged one if there is a manifest.
+    pub foreign_profile: Option<String>,
 }
 
 impl Facts {
     /// Takes note of an item.
     ///
     /// # Errors
-    /// `ForeignProfile`, `NewerFormat`, or a metadata record that does not parse.
+    /// `NewerFormat`, or a metadata record that does not parse.
     pub fn note(&mut self, item: &Item) -> Result<()> {
         use crate::manifest::{
             ENDING_NAME, FORMAT_VERSION, MANIFEST_NAME, PROFILE, RECOVERY_NAME, SEAL_NAME,
@@ -398,9 +400,7 @@ impl Facts {
         match item {
             Item::Record { opcode: op::HEADER, content, .. } => {
                 let profile = Fields::of("header", content).text()?;
-                if profile != PROFILE {
-                    return Err(Error::ForeignProfile { profile: crate::error::short(profile) });
-                }
+                self.foreign_profile = (profile != PROFILE).then(|| crate::error::short(profile));
             }
             Item::Record { opcode: op::METADATA, content, .. } => {
                 let (name, json) = parse_json_metadata(content)?;
@@ -432,8 +432,11 @@ impl Facts {
     /// The manifest, which every use of messages needs.
     ///
     /// # Errors
-    /// `NoManifest`.
+    /// `ForeignProfile` or `NoManifest`.
     pub fn manifest(&self) -> Result<&crate::Manifest> {
-        self.manifest.as_ref().ok_or(Error::NoManifest)
+        self.manifest.as_ref().ok_or_else(|| match &self.foreign_profile {
+            Some(profile) => Error::ForeignProfile { profile: profile.clone() },
+            None => Error::NoManifest,
+        })
     }
 }

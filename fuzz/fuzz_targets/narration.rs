@@ -1,2 +1,4 @@
+//! Narration blocks, PCM and FLAC.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| { let _ = praxis_bundle::narration::decode(data); });
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| praxis_fuzz::narration(data));

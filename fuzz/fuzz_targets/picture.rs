@@ -1,2 +1,4 @@
+//! The picture decoder: header and operations over a held picture.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| { let _ = praxis_bundle::narration::decode(data); });
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| praxis_fuzz::picture(data));

@@ -127,6 +127,75 @@ pub fn write_large(path: &Path, megabytes: u32) -> Result<()> {
     Ok(std::fs::remove_file(live)?)
 }
 
+/// Writes a live file of so many seconds on two displays, with something on every track in each chunk.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_busy(path: &Path, seconds: u64) -> Result<()> {
+    const SIZES: [(u32, u32); 2] = [(320, 200), (200, 150)];
+    const TICK_MILLIS: u64 = 250;
+    let screens = [Track::Screen(0), Track::Screen(1)];
+    let tracks: Vec<Track> = screens.into_iter().chain(Track::SINGLE).collect();
+    let mut writer = LiveWriter::new(std::fs::File::create_new(path)?, &manifest(), &tracks)?;
+    let mut seed = 1u64;
+    let mut random = |limit: u32| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as u32 % limit
+    };
+    let mut encoders = [Encoder::new(SIZES[0].0, SIZES[0].1)?, Encoder::new(SIZES[1].0, SIZES[1].1)?];
+    let mut position = 0;
+    for tick in 0..seconds * 1000 / TICK_MILLIS {
+        let base = tick * TICK_MILLIS;
+        let push =
+            |writer: &mut LiveWriter<_>, track: Track, millis: u64, message: &dyn Json| -> Result<()> {
+                Ok(writer.push(track.channel(), millis * MILLI, &message.bytes()?)?)
+            };
+        for (display, (screen, (width, height))) in screens.into_iter().zip(SIZES).enumerate() {
+            let encoder = &mut encoders[display];
+            for n in 0..3u64 {
+                let (w, h) = (1 + random(60), 1 + random(40));
+                let (x, y) = (random(width - w), random(height - h));
+                let is_noise = n == 0;
+                let flat = random(256) as u8;
+                let pixels = (0..w * h * 4).map(|_| if is_noise { random(256) as u8 } else { flat });
+                let pixels: Vec<u8> = pixels.collect();
+                encoder.update(&[Snapshot { x_px: x, y_px: y, width_px: w, height_px: h, pixels: &pixels }]);
+                let now = (base + n * 80 + display as u64 + 1) * MILLI;
+                let times = Times { first_damage: now, capture_start: now, capture_end: now };
+                match screen.key_channel().filter(|_| n == 0 && tick % (20 + display as u64 * 7) == 0) {
+                    Some(key) => writer.push(key, now, &encoder.keyframe(times))?,
+                    None => writer.push(
+                        screen.channel(),
+                        now,
+                        &encoder.delta(times).context("nothing has changed")?,
+                    )?,
+                }
+            }
+        }
+        push(&mut writer, Track::Pointer, base + 5, &pointer(PointerKind::Move))?;
+        push(&mut writer, Track::Keys, base + 9, &key(KeyKind::Press, Some("é"), "eacute"))?;
+        push(&mut writer, Track::Windows, base + 10, &WindowsMessage { active: Some(window()) })?;
+        let server_millis = base as u32;
+        push(
+            &mut writer,
+            Track::Clock,
+            base + 11,
+            &ClockMessage::XServer { server_millis, uncertainty_nanos: 9 },
+        )?;
+        push(&mut writer, Track::Markers, base + 12, &MarkersMessage::Marker { label: tick.to_string() })?;
+        push(&mut writer, Track::Geometry, base + 13, &geometry())?;
+        push(&mut writer, Track::Health, base + 14, &health())?;
+        let samples: Vec<i16> = (0..4000).map(|n| ((n % 97) * 120) as i16 + random(9) as i16).collect();
+        let voice = encode_pcm(&Block { rate_hz: 16_000, position, samples });
+        position += 4000;
+        writer.push(Track::Narration.channel(), base * MILLI, &voice)?;
+        writer.close_chunk()?;
+    }
+    let session_time_nanos = seconds * 1000 * MILLI;
+    writer.end(&Ending { session_time_nanos, reason: EndReason::Stopped, outcome: None, note: None })?;
+    Ok(())
+}
+
 trait Json {
     fn bytes(&self) -> Result<Vec<u8>>;
 }

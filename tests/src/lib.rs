@@ -5,6 +5,7 @@ pub mod app;
 pub mod bus;
 pub mod collector;
 pub mod contract;
+pub mod damage;
 pub mod desktop;
 pub mod fingers;
 pub mod fixture;

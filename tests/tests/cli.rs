@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use praxis_tests::fixture;
 use praxis_tests::praxis::{ok, path, run};
 

@@ -4,6 +4,7 @@
 //! Exact operations are stored raw; the chunk's zstd does the rest. The layout is in `docs/bundle-format.md`.
 
 mod decode;
+mod decoders;
 mod encode;
 mod governor;
 mod lossy;
@@ -13,8 +14,10 @@ mod shrink;
 mod tile;
 
 pub use decode::{Decoder, Picture};
+pub use decoders::Decoders;
 pub use encode::{Encoder, Snapshot};
 pub use lossy::MAX_DECODER_DIFFERENCE;
+pub(crate) use operation::stated_pixels;
 pub use operation::{Area, Copy, Operation, num_lossy_tiles, operations};
 pub use shrink::{Small, shrink};
 

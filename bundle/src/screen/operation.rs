@@ -145,6 +145,17 @@ pub fn num_lossy_tiles(message: &[u8]) -> u64 {
     operations(&header, bytes).map_while(Result::ok).map(in_operation).sum()
 }
 
+/// How many pixels a message copies, and how many it sends inexactly: a few bytes can ask for that much work.
+pub(crate) fn stated_pixels(message: &[u8]) -> (u64, u64) {
+    let Ok((header, bytes)) = Header::parse(message) else { return (0, 0) };
+    let sound = operations(&header, bytes).map_while(Result::ok);
+    sound.fold((0, 0), |(copied, lossy), operation| match operation {
+        Operation::Copy(copy) => (copied + copy.to.num_pixels(), lossy),
+        Operation::Lossy { area, .. } => (copied, lossy + area.num_pixels()),
+        Operation::Tile { .. } => (copied, lossy),
+    })
+}
+
 struct Parser<'a> {
     fields: Fields<'a>,
     header: Header,

@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use praxis_bundle::Track;
+use praxis_bundle::limits::MAX_TOTAL_PIXELS;
 use praxis_bundle::manifest::Lossy;
 use praxis_bundle::messages::{GapReason, GeometryMessage, Mask, MaskReason, Rect};
 use praxis_bundle::screen::{Encoder, Snapshot, Times};
@@ -312,6 +313,12 @@ impl ScreenFeed {
             }
             is_there
         });
+        let pixels = recorded.iter().map(|display| pixels_of(display.rect)).sum::<u64>();
+        if is_first && pixels > MAX_TOTAL_PIXELS {
+            return Err(SourceError::Unavailable(format!(
+                "the displays have {pixels} pixels together, more than the {MAX_TOTAL_PIXELS} that a bundle can hold: record some of them, with --display"
+            )));
+        }
         for display in recorded {
             let (number, rect) = (display.number, display.rect);
             let position = self.lanes.iter().position(|lane| lane.number == number);
@@ -392,8 +399,11 @@ fn areas_of(damage: &[Rect], display: Rect) -> Vec<Rect> {
 }
 
 fn belong_together(a: Rect, b: Rect) -> bool {
-    let pixels = |rect: Rect| u64::from(rect.width_px) * u64::from(rect.height_px);
-    !a.clip(b).is_empty() || pixels(a.around(b)) <= pixels(a) + pixels(b) + SNAPSHOT_PIXELS
+    !a.clip(b).is_empty() || pixels_of(a.around(b)) <= pixels_of(a) + pixels_of(b) + SNAPSHOT_PIXELS
+}
+
+fn pixels_of(rect: Rect) -> u64 {
+    u64::from(rect.width_px) * u64::from(rect.height_px)
 }
 
 /// What the last grab does not show of a display.

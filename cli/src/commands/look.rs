@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use praxis_bundle::info::{Gap, Info};
-use praxis_bundle::messages::GapReason;
 use praxis_bundle::screen::Picture;
 use praxis_bundle::{Error, Track, file, narration as voice};
 use praxis_capture_core::library;
@@ -169,12 +168,6 @@ pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
             && (gap.start_nanos..gap.end_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
     };
     match info.gaps.iter().find(covers) {
-        Some(gap) if gap.reason == GapReason::Damaged => {
-            say(
-                "pictures are lost there: this is the last one before, which the display may no longer have shown",
-            );
-            Ok(Done::DataLost)
-        }
         Some(gap) => {
             let why = gap.reason;
             say(&format!("at that time it was not recorded ({why}): this is the last picture before"));

@@ -1,11 +1,12 @@
 //! The long tests: `torture kills --rounds N` (a real desktop), `torture stage-kills --rounds N` (synthetic sources) and
-//! `torture memory --minutes N`, `torture upload-kills --kills N`, `torture power-cuts --cuts N` (a simulated disk). Prints
-//! figures; exit 1 on failure.
+//! `torture memory --minutes N`, `torture upload-kills --kills N`, `torture power-cuts --cuts N` (a simulated disk), `torture
+//! damage --flips N --pages N`. Prints figures; exit 1 on failure.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use praxis_tests::damage;
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::kills::{Random, Victim, round};
 use praxis_tests::painter::Painter;
@@ -28,9 +29,14 @@ fn main() -> ExitCode {
         }
         ["upload-kills", "--kills", count] => count.parse().context("--kills N").and_then(upload_kills),
         ["power-cuts", "--cuts", count] => count.parse().context("--cuts N").and_then(power_cuts),
+        ["damage", "--flips", flips, "--pages", pages] => flips
+            .parse()
+            .and_then(|flips| Ok((flips, pages.parse()?)))
+            .context("--flips N --pages N")
+            .and_then(|(flips, pages)| damage(flips, pages)),
         ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
         _ => Err(anyhow::anyhow!(
-            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N | torture power-cuts --cuts N"
+            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N | torture power-cuts --cuts N | torture damage --flips N --pages N"
         )),
     };
     match result {
@@ -100,6 +106,31 @@ fn power_cuts(num_cuts: u32) -> Result<u32> {
         losses.last()
     );
     Ok(1)
+}
+
+/// So many flipped bits and zeroed pages, a third each in a live, a recovered and a sealed file.
+fn damage(num_flips: u32, num_pages: u32) -> Result<u32> {
+    let seed = boot_nanos();
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let originals = damage::originals()?;
+    let num_files = originals.len() as u32;
+    for (n, (name, original)) in originals.iter().enumerate() {
+        let share = |count: u32| count / num_files + u32::from(count % num_files > n as u32);
+        let tally = original.damage(share(num_flips), share(num_pages), &mut random)?;
+        println!(
+            "{name}: {} damages, {} of them harmless; at worst {} of {} messages lost, {} ms for all readers; pictures: {} \
+             compared and right, {} refused as lost",
+            tally.num_damages,
+            tally.num_harmless,
+            tally.worst_loss,
+            tally.num_messages,
+            tally.worst_time.as_millis(),
+            tally.num_shown,
+            tally.num_refused,
+        );
+    }
+    Ok(num_flips + num_pages)
 }
 
 fn upload_kills(num_kills: u32) -> Result<u32> {
