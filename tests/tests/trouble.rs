@@ -27,28 +27,27 @@ fn log_says(folder: &Path, text: &str) -> Result<()> {
 fn a_disk_that_fills_up_ends_the_recording_while_there_is_room_for_its_end() -> Result<()> {
     let mut desktop = VirtualDesktop::start(640, 480)?;
     desktop.terminal(10, 10, &["cat"])?;
-    let folder = tempfile::tempdir()?;
-    let free_mib = rustix::fs::statvfs(folder.path()).map(|stat| (stat.f_bavail * stat.f_frsize) >> 20)?;
+    // Of its own: other recordings on the same disk keep room for themselves.
+    let disk = SmallDisk::new(300)?;
+    let folder = &disk.folder;
+    let free_mib = disk.free_bytes()? >> 20;
     let too_much = free_mib.to_string();
     let mut command = desktop.command(program("praxis")?);
-    let refused =
-        command.args(["record", "--mic", "none", "--keep-free", &too_much, "--out", path(folder.path())]);
+    let refused = command.args(["record", "--mic", "none", "--keep-free", &too_much, "--out", path(folder)]);
     let refused = refused.output()?;
     let said = String::from_utf8_lossy(&refused.stderr);
     ensure!(refused.status.code() == Some(1) && said.contains("are needed to record"), "{said}");
-    assert_eq!(std::fs::read_dir(folder.path())?.count(), 0, "a refused recording leaves nothing");
+    assert_eq!(std::fs::read_dir(folder)?.count(), 0, "a refused recording leaves nothing");
 
     let keep_free = (free_mib - 60).to_string();
     let arguments = ["--mic", "none", "--keep-free", &keep_free];
-    let mut recording = Recording::start(&desktop, folder.path(), &arguments)?;
+    let mut recording = Recording::start(&desktop, folder, &arguments)?;
     desktop.xdotool(&["type", "--delay", "5", "before"])?;
-    let mut filler = File::create(folder.path().join("filler"))?;
-    wait_until("the end of the recording", || {
-        filler.write_all(&vec![7; 16 << 20])?;
-        Ok(recording.child.try_wait()?.is_some())
-    })?;
-    log_says(folder.path(), "the recording ends before it is full")?;
-    std::fs::remove_file(folder.path().join("filler"))?;
+    let mut filler = File::create(folder.join("filler"))?;
+    filler.write_all(&vec![7; 80 << 20])?;
+    wait_until("the end of the recording", || Ok(recording.child.try_wait()?.is_some()))?;
+    log_says(folder, "the recording ends before it is full")?;
+    std::fs::remove_file(folder.join("filler"))?;
     let (bundle, code) = recording.wait()?;
     assert_eq!(code, Some(3));
     ok(&["check", path(&bundle)])?;
