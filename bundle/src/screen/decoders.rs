@@ -24,7 +24,8 @@ impl Decoders {
         self.pixels.insert(display, u64::from(header.width_px) * u64::from(header.height_px));
         let found = self.pixels.values().sum();
         if found > MAX_TOTAL_PIXELS {
-            (self.pixels.remove(&display), self.displays.remove(&display));
+            self.pixels.remove(&display);
+            self.displays.remove(&display);
             return Err(Error::TooLarge { what: "pixels of all displays", found, limit: MAX_TOTAL_PIXELS });
         }
         let decoder = self.displays.entry(display).or_insert_with(|| Decoder::new(display));
