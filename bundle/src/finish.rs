@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::io::{BufWriter, ErrorKind, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,9 +29,23 @@ pub fn write_finished(
     target: &Path,
     profile: Profile,
 ) -> Result<Rewritten> {
+    write_finished_watched(storage, source, target, profile, &|_| {})
+}
+
+/// [`write_finished`], and says how far it is: from 0 to 1, as often as there is something new.
+///
+/// # Errors
+/// As [`write_finished`].
+pub fn write_finished_watched(
+    storage: &dyn Storage,
+    source: &Path,
+    target: &Path,
+    profile: Profile,
+    progress: &dyn Fn(f64),
+) -> Result<Rewritten> {
     let source_file = storage.open(source).map_err(Error::io(format!("opening {}", source.display())))?;
     let temporary = Temporary::create(storage, target)?;
-    let rewritten = write_checked(&*source_file, &temporary, profile)?;
+    let rewritten = write_checked(&*source_file, &temporary, profile, progress)?;
     if profile == Profile::Seal {
         // The digest is durable first. A cut in between leaves it beside a file that still has to be sealed, which writes
         // it anew; the other way round a whole bundle could be left with a digest of its damaged self.
@@ -68,15 +83,37 @@ fn write_checked(
     source: &(impl Bytes + ?Sized),
     into: &Temporary<'_>,
     profile: Profile,
+    progress: &dyn Fn(f64),
 ) -> Result<Rewritten> {
     let doing = || format!("writing {}", into.path.display());
     let mut out = BufWriter::with_capacity(1 << 20, into.sink());
-    let rewritten = rewrite(source, &mut out, profile)?;
+    let rewritten = rewrite(&Watched { source, progress, share: 0.0..WRITING_SHARE }, &mut out, profile)?;
     out.flush().map_err(Error::io(doing()))?;
     into.file.sync().map_err(Error::io(doing()))?;
-    match check(&*into.file)?.findings.first() {
+    match check(&Watched { source: &*into.file, progress, share: WRITING_SHARE..1.0 })?.findings.first() {
         None => Ok(rewritten),
         Some(finding) => Err(Error::malformed("finished bundle", 0, finding.clone())),
+    }
+}
+
+/// How much of the time goes into writing; the rest into checking what was written.
+const WRITING_SHARE: f64 = 0.8;
+
+/// A source that is read from start to end, and tells how far.
+struct Watched<'a, S: ?Sized> {
+    source: &'a S,
+    progress: &'a dyn Fn(f64),
+    share: Range<f64>,
+}
+
+impl<S: Bytes + ?Sized> Bytes for Watched<'_, S> {
+    fn num_bytes(&self) -> std::io::Result<u64> {
+        self.source.num_bytes()
+    }
+    fn fill(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        let part = offset as f64 / self.num_bytes()?.max(1) as f64;
+        (self.progress)(self.share.start + part * (self.share.end - self.share.start));
+        self.source.fill(offset, into)
     }
 }
 

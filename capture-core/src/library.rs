@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file::{self, LIVE_SUFFIX, TEMPORARY_SUFFIX};
-use praxis_bundle::finish::{sync_folder_of, write_digest, write_finished};
+use praxis_bundle::finish::{sync_folder_of, write_digest, write_finished_watched};
 use praxis_bundle::info::{Info, info};
 use praxis_bundle::storage::{Disk, Storage};
 use praxis_bundle::{Error, Profile, Recovery, Result};
@@ -170,14 +170,14 @@ pub struct Sealed {
 /// `Busy` if it is being recorded or sealed; `Taken` if another session's bundle has the name; else as sealing fails.
 /// Then the file stays as it is.
 pub fn seal(path: &Path) -> Result<Sealed> {
-    seal_on(&Disk, path)
+    seal_on(&Disk, path, &|_| {})
 }
 
-/// [`seal`] on any file system. Cut short anywhere, the file or its sealed form is whole, and sealing can be tried again.
+/// [`seal`] on any file system, telling how far it is, from 0 to 1. Cut short anywhere, the file or its sealed form is whole, and sealing can be tried again.
 ///
 /// # Errors
 /// As [`seal`].
-pub fn seal_on(storage: &dyn Storage, path: &Path) -> Result<Sealed> {
+pub fn seal_on(storage: &dyn Storage, path: &Path, progress: &(dyn Fn(f64) + Sync)) -> Result<Sealed> {
     // Held to the end, so that no recorder and no second sealer has it meanwhile.
     let opening = |path: &Path| Error::io(format!("opening {}", path.display()));
     let held = storage.open(path).map_err(opening(path))?;
@@ -212,7 +212,7 @@ pub fn seal_on(storage: &dyn Storage, path: &Path) -> Result<Sealed> {
     let work = || {
         // On Linux the priority is the thread's own. A machine that refuses seals a little less politely.
         let _ = rustix::process::nice(10);
-        write_finished(storage, path, &target, Profile::Seal)
+        write_finished_watched(storage, path, &target, Profile::Seal, progress)
     };
     let worked = std::thread::scope(|scope| scope.spawn(work).join());
     let rewritten = worked.map_err(|_| Error::WriterFailed)??;

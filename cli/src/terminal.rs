@@ -49,6 +49,11 @@ pub(crate) fn show_status(line: &str) {
     }
 }
 
+/// Shows how far sealing is, from 0 to 1.
+pub(crate) fn show_sealing(part: f64) {
+    show_status(&format!("sealing … {:.0} %", part * 100.0));
+}
+
 /// Says something that stays.
 pub(crate) fn say(line: &str) {
     let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };

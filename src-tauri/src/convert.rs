@@ -81,6 +81,7 @@ pub(crate) fn recording(progress: Progress, disk: DiskDto) -> RecordingDto {
         newest_marker_millis: progress.newest_marker_nanos.map(|nanos| nanos / MILLI),
         notices: notices.collect(),
         ended_because: progress.ended_because,
+        sealed_part: progress.sealed_part,
         disk,
     }
 }

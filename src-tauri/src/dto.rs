@@ -163,6 +163,8 @@ pub(crate) struct RecordingDto {
     pub(crate) notices: Vec<NoticeDto>,
     /// Why it ended by itself: the disk is full, the file cannot be written.
     pub(crate) ended_because: Option<String>,
+    /// How far the file is made ready, from 0 to 1.
+    pub(crate) sealed_part: f64,
     pub(crate) disk: DiskDto,
 }
 

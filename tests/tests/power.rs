@@ -69,7 +69,7 @@ fn cases(random: &mut Random) -> Vec<Case> {
     let mut flipped = whole.clone();
     flip_in_a_chunk(&mut flipped);
     let target = sealed_path(&take.path);
-    seal_on(&take.disk, &take.path).unwrap();
+    seal_on(&take.disk, &take.path, &|_| {}).unwrap();
     let mut sealed = take.disk.files()[&target].clone();
     flip_in_a_chunk(&mut sealed);
     vec![
@@ -92,7 +92,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// What a case becomes when nothing goes wrong.
 fn finished(case: &Case) -> Files {
     let disk = SimDisk::with_files([(case.source.clone(), case.bytes.clone())]);
-    seal_on(&disk, &case.source).unwrap();
+    seal_on(&disk, &case.source, &|_| {}).unwrap();
     disk.files()
 }
 
@@ -119,7 +119,7 @@ fn is_safe(case: &Case, files: &Files, finished: &Files) -> Result<()> {
 /// Sealing is tried again, on a disk that works, and leaves what it would have left at once.
 fn next_attempt(case: &Case, disk: &SimDisk, finished: &Files) -> Result<()> {
     if disk.files().contains_key(&case.source) {
-        seal_on(disk, &case.source).context("the next attempt")?;
+        seal_on(disk, &case.source, &|_| {}).context("the next attempt")?;
     }
     let mut files = disk.files();
     // What an attempt leaves under a temporary name is removed by the next recovery of the folder.
@@ -135,7 +135,7 @@ fn sealing_cut_at_any_call_leaves_the_live_or_the_sealed_file_and_the_next_attem
     for case in cases(&mut random) {
         let finished = finished(&case);
         let disk = SimDisk::with_files([(case.source.clone(), case.bytes.clone())]);
-        seal_on(&disk, &case.source)?;
+        seal_on(&disk, &case.source, &|_| {})?;
         for n in 0..120 {
             let at = n % (disk.num_events() + 1);
             let left = disk.after_power_cut(at, &mut random);
@@ -143,7 +143,7 @@ fn sealing_cut_at_any_call_leaves_the_live_or_the_sealed_file_and_the_next_attem
             is_safe(&case, &left.files(), &finished).with_context(said)?;
             // Every other time the power goes again during the next attempt.
             if n % 2 == 0 && left.files().contains_key(&case.source) {
-                seal_on(&left, &case.source).with_context(said)?;
+                seal_on(&left, &case.source, &|_| {}).with_context(said)?;
                 let again = random.below(left.num_events() as u64 + 1) as usize;
                 let left = left.after_power_cut(again, &mut random);
                 is_safe(&case, &left.files(), &finished).with_context(said)?;
@@ -179,12 +179,12 @@ fn sealing_and_recovering_on_a_full_or_broken_disk_says_so_and_harms_nothing() -
         let finished = finished(&case);
         let files = [(case.source.clone(), case.bytes.clone())];
         let count = SimDisk::with_files(files.clone());
-        seal_on(&count, &case.source)?;
+        seal_on(&count, &case.source, &|_| {})?;
         for faults in faults(count.num_calls()) {
             let disk = SimDisk::with_files(files.clone());
             disk.write_short(random.0);
             disk.set_faults(Some(faults));
-            let done = seal_on(&disk, &case.source);
+            let done = seal_on(&disk, &case.source, &|_| {});
             let said = || format!("{}, {faults:?}", case.name);
             if let Err(error) = &done {
                 says_why(error).with_context(said)?;
@@ -369,7 +369,7 @@ fn a_session_ends_well_on_a_disk_that_other_programs_have_filled_to_the_last_byt
     let ending = facts.ending.context("no ending")?;
     assert_eq!((ending.reason, ending.note), (EndReason::DiskFull, Some("a note".into())));
     // The room that was kept is enough to seal it, too.
-    seal_on(&disk, &recorded.path)?;
+    seal_on(&disk, &recorded.path, &|_| {})?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use praxis_bundle::manifest::{EndReason, Outcome};
 use praxis_bundle::messages::TrackHealth;
+use praxis_bundle::storage::Disk;
 
 use super::StudioError;
 use crate::clock::SharedTime;
@@ -74,6 +75,8 @@ pub struct Progress {
     pub said: Vec<Said>,
     /// Why it ended by itself.
     pub ended_because: Option<String>,
+    /// How far sealing is, from 0 to 1.
+    pub sealed_part: f64,
 }
 
 impl Progress {
@@ -89,6 +92,7 @@ impl Progress {
             newest_marker_nanos: None,
             said: Vec::new(),
             ended_because: None,
+            sealed_part: 0.0,
         }
     }
 }
@@ -286,7 +290,8 @@ impl Take {
         drop(inner);
         let this = self.clone();
         spawn(move || {
-            let result = library::seal(&path);
+            let progress = |part| this.lock().progress.sealed_part = part;
+            let result = library::seal_on(&Disk, &path, &progress);
             this.lock().stage = Stage::Idle;
             sealed(result);
         });

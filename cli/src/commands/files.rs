@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{clock_text, library_folder, printable, size_text};
 use crate::Done;
 use crate::args::{List, Recover};
-use crate::terminal::{print, say};
+use crate::terminal::{print, say, show_sealing, show_status};
 
 pub(crate) fn list(arguments: &List) -> Result<Done> {
     let folder = library_folder(arguments.out.as_ref())?;
@@ -105,8 +105,9 @@ pub(crate) fn recover(arguments: &Recover) -> Result<Done> {
 }
 
 pub(crate) fn seal(path: &Path) -> Result<Done> {
-    let sealed = library::seal(path)
+    let sealed = library::seal_on(&Disk, path, &show_sealing)
         .with_context(|| format!("{} cannot be sealed; it is left as it is", path.display()))?;
+    show_status("");
     print(&sealed.path.display().to_string())?;
     if let Some(kept) = &sealed.kept {
         say(&format!("the damaged file is kept as {}", kept.display()));

@@ -25,7 +25,7 @@ use super::files::say_what_was_lost;
 use super::{clock_text, library_folder, size_text};
 use crate::Done;
 use crate::args::Record;
-use crate::terminal::{Keys, say, show_status};
+use crate::terminal::{Keys, say, show_sealing, show_status};
 
 /// How often signals, keys and notices are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -78,8 +78,7 @@ fn project() -> Option<(String, String)> {
 
 /// Without room or with any other trouble the live file is as good as the sealed one, only larger.
 fn seal_or_keep(live: &Path) -> PathBuf {
-    show_status("sealing …");
-    match library::seal(live) {
+    match library::seal_on(&Disk, live, &show_sealing) {
         Ok(sealed) => {
             show_status("");
             sealed.path
