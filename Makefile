@@ -50,11 +50,12 @@ bench: setup ## Recording against ffmpeg and uploads against a bare server, in p
 	$(TARGET)/release/bench upload
 	$(TARGET)/release/bench grabs
 
-torture: build ## 100,000 simulated power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, half an hour of memory
+torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, 11,000 damages, half an hour of memory
 	$(TARGET)/debug/torture power-cuts --cuts 100000
 	$(TARGET)/debug/torture stage-kills --rounds 1000
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture upload-kills --kills 1000
+	$(TARGET)/debug/torture damage --flips 10000 --pages 1000
 	$(TARGET)/debug/torture memory --minutes 30
 
 package: page ## An installer for Debian and Ubuntu (.deb)
