@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use praxis_bundle::info::{Gap, Info};
-use praxis_bundle::messages::GapReason;
 use praxis_bundle::screen::Picture;
 use praxis_bundle::{Error, Track, file, narration as voice};
 use praxis_capture_core::library;
