@@ -162,13 +162,14 @@ pub fn write_busy(path: &Path, seconds: u64) -> Result<()> {
                 encoder.update(&[Snapshot { x_px: x, y_px: y, width_px: w, height_px: h, pixels: &pixels }]);
                 let now = (base + n * 80 + display as u64 + 1) * MILLI;
                 let times = Times { first_damage: now, capture_start: now, capture_end: now };
-                match screen.key_channel().filter(|_| n == 0 && tick % (20 + display as u64 * 7) == 0) {
-                    Some(key) => writer.push(key, now, &encoder.keyframe(times))?,
-                    None => writer.push(
-                        screen.channel(),
-                        now,
-                        &encoder.delta(times).context("nothing has changed")?,
-                    )?,
+                let key = screen.key_channel().filter(|_| n == 0 && tick % (20 + display as u64 * 7) == 0);
+                let message = match key {
+                    Some(key) => Some((key, encoder.keyframe(times))),
+                    // What is filled with the colour it has is no change.
+                    None => encoder.delta(times).map(|delta| (screen.channel(), delta)),
+                };
+                if let Some((channel, data)) = message {
+                    writer.push(channel, now, &data)?;
                 }
             }
         }

@@ -90,7 +90,11 @@ newestMarkerMillis: number | null, notices: Array<NoticeDto>,
 /**
  * Why it ended by itself: the disk is full, the file cannot be written.
  */
-endedBecause: string | null, disk: DiskDto, };
+endedBecause: string | null, 
+/**
+ * How far the file is made ready, from 0 to 1.
+ */
+sealedPart: number, disk: DiskDto, };
 
 export type OutcomeDto = "success" | "failure" | "abandoned";
 
