@@ -6,7 +6,7 @@
 
 mod indexed;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
@@ -54,7 +54,7 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         held_pictures: HashMap::new(),
         voice: None,
         damages: Vec::new(),
-        uncertain_since: HashMap::new(),
+        uncertain_since: BTreeMap::new(),
         picture_gaps: Vec::new(),
         newest_nanos: 0,
         lost_pictures: 0,
@@ -73,8 +73,8 @@ struct Rewriter<W: Write> {
     /// Narration collected for the next sealed block, and the `log_time` of its first sample.
     voice: Option<(u64, Block)>,
     damages: Vec<DamagedRange>,
-    /// Per display, since when pictures are or may be missing.
-    uncertain_since: HashMap<Track, u64>,
+    /// Per display, since when pictures are or may be missing. In order, so that the same file gives the same bytes.
+    uncertain_since: BTreeMap<Track, u64>,
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
     lost_pictures: u64,
@@ -211,10 +211,8 @@ impl<W: Write> Rewriter<W> {
             recovery.damages.append(&mut self.damages);
             recovery.lost_pictures += self.lost_pictures;
             recovery.picture_gaps.append(&mut self.picture_gaps);
-            let open = self.uncertain_since.drain().map(|(track, after_nanos)| PictureGap {
-                track: track.name(),
-                after_nanos,
-                before_nanos: None,
+            let open = std::mem::take(&mut self.uncertain_since).into_iter().map(|(track, after_nanos)| {
+                PictureGap { track: track.name(), after_nanos, before_nanos: None }
             });
             recovery.picture_gaps.extend(open);
         }

@@ -82,6 +82,7 @@ fn nothing_unfinished_and_no_unwrap_outside_tests() {
         let is_suite = name == "tests/src/contract.rs";
         let is_test = is_suite
             || name.starts_with("tests/tests")
+            || name.starts_with("bundle/tests")
             || name.ends_with("tests.rs")
             || !name.ends_with(".rs");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
