@@ -34,6 +34,7 @@ build: page ## Build everything
 test: build ## Format, lints, unit, contract and end-to-end tests, the application included
 	cargo fmt --all --check
 	npm run check --prefix ui --silent
+	npm run test --prefix ui --silent
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 

@@ -8,7 +8,7 @@ mod indexed;
 mod named;
 mod thumbnails;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
@@ -69,7 +69,7 @@ pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profil
         held_pictures: HashMap::new(),
         voice: None,
         damages: Vec::new(),
-        uncertain_since: HashMap::new(),
+        uncertain_since: BTreeMap::new(),
         picture_gaps: Vec::new(),
         newest_nanos: 0,
         voice_end_nanos: None,
@@ -104,8 +104,8 @@ struct Rewriter<W: Write> {
     /// Narration collected for the next sealed block, and the `log_time` of its first sample.
     voice: Option<(u64, Block)>,
     damages: Vec<DamagedRange>,
-    /// Per display, since when pictures are or may be missing.
-    uncertain_since: HashMap<Track, u64>,
+    /// Per display, since when pictures are or may be missing. In order, so that the same file gives the same bytes.
+    uncertain_since: BTreeMap<Track, u64>,
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
     /// Session time up to which narration was read.
@@ -314,10 +314,8 @@ impl<W: Write> Rewriter<W> {
             recovery.source_bytes = source_bytes;
             self.damages.drain(..).for_each(|damage| add_damage(&mut recovery.damages, damage));
             recovery.lost_pictures = recovery.lost_pictures.saturating_add(self.lost_pictures);
-            let open = self.uncertain_since.drain().map(|(track, after_nanos)| PictureGap {
-                track: track.name(),
-                after_nanos,
-                before_nanos: None,
+            let open = std::mem::take(&mut self.uncertain_since).into_iter().map(|(track, after_nanos)| {
+                PictureGap { track: track.name(), after_nanos, before_nanos: None }
             });
             let gaps = self.picture_gaps.drain(..).chain(open);
             gaps.for_each(|gap| add_gap(&mut recovery.picture_gaps, gap));

@@ -1,0 +1,66 @@
+// Where a bundle's bytes come from: ranges, so that a server, the application and a test are the same to a reader.
+import { sourceFailed } from './errors';
+
+export interface ByteSource {
+  /** Length in bytes. */
+  size(signal?: AbortSignal): Promise<number>;
+  /** Exactly these bytes; fails if they are not there. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** Bytes that are here already. */
+export function memorySource(bytes: Uint8Array): ByteSource {
+  return {
+    size: async () => bytes.length,
+    read: async (offset, length) => {
+      if (offset + length > bytes.length) {
+        throw sourceFailed(`bytes ${offset} to ${offset + length} wanted, ${bytes.length} there`);
+      }
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** A file behind an address that answers ranges. */
+export function rangeSource(url: string): ByteSource {
+  const ask = async (first: number, last: number, signal?: AbortSignal) => {
+    const headers = { Range: `bytes=${first}-${last}` };
+    let answer: Response;
+    try {
+      answer = await fetch(url, { headers, signal, cache: 'no-store' });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw sourceFailed(error instanceof Error ? error.message : String(error));
+    }
+    if (answer.status !== 206) {
+      await answer.body?.cancel();
+      const why = answer.status === 200 ? 'it does not answer ranges' : `it answered ${answer.status}`;
+      throw sourceFailed(`${why}: ${url}`);
+    }
+    return answer;
+  };
+  let size: Promise<number> | undefined;
+  const askSize = async (signal?: AbortSignal) => {
+    const answer = await ask(0, 0, signal);
+    await answer.body?.cancel();
+    const total = Number(/\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
+    if (!Number.isSafeInteger(total)) throw sourceFailed(`it does not say how long the file is: ${url}`);
+    return total;
+  };
+  return {
+    size: (signal) => {
+      size ??= askSize(signal).catch((error) => {
+        size = undefined;
+        throw error;
+      });
+      return size;
+    },
+    read: async (offset, length, signal) => {
+      if (length === 0) return new Uint8Array(0);
+      const answer = await ask(offset, offset + length - 1, signal);
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      if (bytes.length !== length) throw sourceFailed(`${length} bytes asked for, ${bytes.length} given: ${url}`);
+      return bytes;
+    },
+  };
+}
