@@ -17,6 +17,7 @@ import re
 import struct
 import sys
 import wave
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -58,8 +59,10 @@ class Bundle:
             if isinstance(record, mcap.Header):
                 need(record.profile == "praxis", f"the MCAP profile is {record.profile!r}: this is not a bundle")
             elif isinstance(record, mcap.Metadata) and record.name == "praxis.manifest":
-                self.manifest = json.loads(record.metadata["json"])
-                break
+                text = record.metadata.get("json", "")
+                if record.metadata.get("crc32") == f"{zlib.crc32((record.name + text).encode()):08x}":
+                    self.manifest = json.loads(text)
+                    break  # else there is a second one, after the channels
             elif isinstance(record, mcap.Message):
                 break
         need(hasattr(self, "manifest"), "there is no manifest: nothing in this file can be timed")
@@ -81,9 +84,8 @@ class Bundle:
                     need(record.compression == "zstd" and size <= CHUNK_LIMIT, "this chunk is not one of a bundle")
                     need(zstandard.frame_content_size(record.data) in (-1, size), "a chunk lies about its size")
                     yield from breakup_chunk(record, validate_crc=True)
-            except InvalidMagic as error:
-                raise BundleError("this is not an MCAP file") from error
             except (McapError, ValueError, struct.error, zstandard.ZstdError) as error:
+                need(not isinstance(error, InvalidMagic) or stream.tell() > 8, "this is not an MCAP file")
                 self.damage = f"cannot be read on from byte {stream.tell()} ({type(error).__name__} {error})"
 
     def messages(self, start=0):
@@ -219,6 +221,7 @@ def samples_of(data):
     need(version == 1 and coding in (0, 1), f"a narration message of version {version}, coding {coding}")
     need(8_000 <= rate <= 192_000 and count <= 1 << 20, f"{count} samples at {rate} Hz")
     if coding == 0:
+        need(len(data) == 20 + 2 * count, "a narration message of another length than it announces")
         samples = np.frombuffer(data, "<i2", offset=20)
     else:
         samples, coded_rate = soundfile.read(io.BytesIO(data[20:]), dtype="int16")
@@ -270,11 +273,15 @@ def narration(bundle, options):
         end = max(end, time)
         if track == "narration":
             block_rate, position, samples = samples_of(message.data)
+            count = len(samples)
             need(rate in (None, block_rate), "the rate changes within the session")
             rate, start = block_rate, time * block_rate // 10**9
-            if blocks and position == following:  # no loss: goes on without a seam
-                start = blocks[-1][0] + len(blocks[-1][1])
-            following = position + len(samples)
+            if blocks:  # what follows without loss goes on without a seam; nothing is laid over what is there
+                free = blocks[-1][0] + len(blocks[-1][1])
+                follows = position == following and abs(start - free) < rate // 50
+                samples = samples if follows else samples[max(0, free - start) :]
+                start = free if follows else max(start, free)
+            following = position + count
             blocks.append((start, samples))
     need(blocks, "there is no narration in this bundle")
     for record in bundle.records():
@@ -333,7 +340,7 @@ def main():
     try:
         bundle = Bundle(options.file)
         options.run(bundle, options)
-    except (BundleError, OSError) as error:
+    except (BundleError, OSError, ValueError, KeyError, soundfile.SoundFileError) as error:
         sys.exit(f"read_bundle: {options.file}: {error}")
     if bundle.damage:
         print(f"read_bundle: {options.file} {bundle.damage}; `praxis recover` keeps the rest", file=sys.stderr)

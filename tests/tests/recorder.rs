@@ -65,7 +65,38 @@ fn every_key_and_click_is_there_in_order_with_text_and_position() -> Result<()> 
     assert_eq!(info["title"], "Typing");
     let digest = std::fs::read_to_string(file::digest_path(&bundle))?;
     assert!(digest.starts_with(info["sha256"].as_str().unwrap()));
-    read_with_python(&bundle)
+    read_with_python(&bundle)?;
+    read_by_the_document(&bundle)
+}
+
+/// A reader that was written from docs/bundle-format.md alone sees the same pictures and events.
+fn read_by_the_document(bundle: &Path) -> Result<()> {
+    let test = std::env::current_exe()?;
+    let target =
+        test.ancestors().find(|folder| folder.join("venv").is_dir()).context("no venv: run scripts/setup")?;
+    let python = |script: &str, arguments: &[&str]| -> Result<String> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let output = Command::new(target.join("venv/bin/python")).arg(script).args(arguments).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let reader = |arguments: &[&str]| python("../docs/examples/read_bundle.py", arguments);
+    reader(&["self-test"])?;
+    let theirs: Vec<Value> =
+        reader(&[path(bundle), "events"])?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    ensure!(theirs == events(bundle, &[])?, "other events");
+
+    let folder = tempfile::tempdir()?;
+    let (ours, theirs) = (folder.path().join("ours.png"), folder.path().join("theirs.png"));
+    let nanos = info(bundle)?["duration_nanos"].as_u64().context("no length")?;
+    for tenth in 1..=10 {
+        let at = (nanos as f64 * f64::from(tenth) / 1e10).to_string();
+        ok(&["frame", path(bundle), "--at", &at, "-o", path(&ours)])?;
+        reader(&[path(bundle), "frame", "--at", &at, "-o", path(&theirs)])?;
+        python("python/same_pixels.py", &[path(&ours), path(&theirs)])
+            .with_context(|| format!("at {at} s"))?;
+    }
+    Ok(())
 }
 
 /// The official Python reader lists and reads every track.
