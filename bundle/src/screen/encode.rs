@@ -165,6 +165,9 @@ impl Encoder {
                 planned
             }
         };
+        // As a decoder does: copies first, then what lies over them.
+        let copies = std::mem::take(&mut self.copies);
+        copies.iter().for_each(|copy| self.copied_over(copy.to));
         let mut jpegs = Vec::new();
         for rectangle in rectangles {
             match self.jpeg(rectangle) {
@@ -174,7 +177,6 @@ impl Encoder {
             }
         }
         tiles.sort_unstable();
-        let copies = std::mem::take(&mut self.copies);
         let num_ops = copies.len() + jpegs.len() + tiles.len();
         if num_ops == 0 {
             self.forget_changes();
@@ -189,7 +191,6 @@ impl Encoder {
         if let Some(governor) = &mut self.governor {
             governor.spend(jpegs.iter().map(|(_, jpeg)| jpeg.len() as f64).sum());
         }
-        copies.iter().for_each(|copy| self.copied_over(copy.to));
         self.sent(&tiles);
         Some(out)
     }

@@ -289,6 +289,10 @@ fn a_film_becomes_lossy_text_beside_it_does_not_and_all_is_exact_soon_after_the_
     decoder.apply(0, &encoder.keyframe(at(0))).unwrap();
     for frame in 1..=360u64 {
         canvas.write_noise(film, &mut random);
+        if frame > 355 {
+            // Something from beside it is shown over the film: copied, and then covered by the film's lossy rectangle.
+            canvas.copy((576, 64, 160, 192), 96, 64);
+        }
         // Someone types beside the film.
         if frame % 2 == 0 {
             canvas.write_text((560 + (frame as u32 % 19) * 10, 400, 9, 14), &mut random);

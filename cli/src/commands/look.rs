@@ -133,7 +133,7 @@ pub(crate) fn check(arguments: &JsonFile) -> Result<Done> {
 
 pub(crate) fn frame(arguments: &Frame) -> Result<Done> {
     refuse_to_overwrite(&arguments.output, &arguments.file)?;
-    let at_nanos = (arguments.at * 1e9) as u64;
+    let at_nanos = (arguments.at * 1e9).round() as u64;
     let info = file::info_of(&arguments.file)?;
     let track = Track::Screen(arguments.display);
     if !info.tracks.contains_key(&track) {
