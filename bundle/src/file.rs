@@ -256,9 +256,12 @@ impl Seek {
                 self.found = Some(self.decoder.apply(message.sequence, message.data).map(|_| ()));
                 (self.sequence, self.is_uncertain) = (message.sequence, false);
             } else if is_ours && !self.is_settled {
-                // Its number tells whether there was another one in between.
+                // Its number tells whether there was another one in between; at its own time a picture is certain.
                 self.is_settled = true;
-                self.is_uncertain = self.found.is_some() && self.sequence.wrapping_add(1) != message.sequence;
+                let picture = self.decoder.picture();
+                let is_its_time = picture.is_some_and(|picture| picture.times.capture_end == self.at_nanos);
+                let follows = self.sequence.wrapping_add(1) == message.sequence;
+                self.is_uncertain = self.found.is_some() && !follows && !is_its_time;
             }
         }
     }

@@ -45,7 +45,8 @@ fn of_session(told: &Told) -> Vec<Fixture> {
     // Between the last message before the damage and the first after it nobody can tell; then deltas lack their base.
     let unseen = json!([
         no_picture,
-        {"display": 0, "nanos": "440000000", "sequence": 1},
+        {"display": 0, "nanos": "310000001", "sequence": 1},
+        {"display": 0, "nanos": "440000000", "error": "unreadable_picture"},
         {"display": 0, "nanos": "460000000", "error": "unreadable_picture"},
         {"display": 1, "nanos": "700000000", "error": "unreadable_picture"},
         {"display": 0, "nanos": "800000000", "error": "lost_picture"},
@@ -74,7 +75,8 @@ fn of_session(told: &Told) -> Vec<Fixture> {
             cut,
             told.twin(0..CUT_CHUNK, false, &Facts { unreadable: vec![cut_range], ..Facts::default() }),
             json!([
-                {"display": 0, "nanos": "2050000000", "sequence": 4},
+                {"display": 0, "nanos": "2010000001", "sequence": 4},
+                {"display": 0, "nanos": "2050000000", "error": "unreadable_picture"},
                 {"display": 1, "nanos": "2500000000", "error": "unreadable_picture"},
             ]),
         ),
@@ -98,7 +100,12 @@ fn of_session(told: &Told) -> Vec<Fixture> {
                 false,
                 &Facts { is_renumbered: true, recovery, ..complete() },
             ),
-            json!([{"display": 0, "nanos": "2050000000", "sequence": 2}]),
+            json!([
+                {"display": 0, "nanos": "2010000001", "sequence": 3},
+                {"display": 0, "nanos": "2050000000", "error": "unreadable_picture"},
+                {"display": 0, "nanos": "1000000000", "error": "unreadable_picture"},
+                {"display": 1, "nanos": "9000000000", "error": "unreadable_picture"},
+            ]),
         ),
         fixture("sealed", sealed, told.twin(all(), true, &Facts { is_sealed: true, ..complete() }), seen),
         fixture(

@@ -150,6 +150,11 @@ impl Told {
                 What::Picture { is_key, shown } => {
                     let follows = held.get(track) == Some(&sequence.wrapping_sub(1));
                     if *is_key || follows {
+                        // The hole stays visible in the numbers.
+                        let is_after_hole = !follows && numbers.contains_key(track);
+                        if is_after_hole && facts.is_renumbered {
+                            *numbers.entry(*track).or_default() += 1;
+                        }
                         held.insert(*track, *sequence);
                         let mut add = add;
                         add(shown.clone());

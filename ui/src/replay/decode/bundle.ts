@@ -25,6 +25,8 @@ export const FORMAT_VERSION = 1;
 const PROFILE = 'praxis';
 /** Decompressed chunks that are kept: seeking near by then reads nothing. */
 const CHUNK_CACHE_BYTES = 64 * 1024 * 1024;
+/** How far back messages of different tracks may be out of order. */
+const OUT_OF_ORDER_NANOS = 500_000_000;
 /** What is read at the end at once: footer, and mostly the whole summary. */
 const TAIL_READ_BYTES = 64 * 1024;
 
@@ -64,7 +66,7 @@ export interface Message<T> {
 interface Part {
   offset: number;
   bytes: number;
-  /** Session times. For damage both are that of the newest message before it. */
+  /** Session times. Of damage without an index: of the newest message before it, and how much earlier it may begin. */
   startNanos: number;
   endNanos: number;
   channels: ReadonlySet<number>;
@@ -72,6 +74,7 @@ interface Part {
 }
 
 interface Facts {
+  foreignProfile?: string;
   manifest?: Manifest;
   ending?: Ending;
   recovery?: Recovery;
@@ -99,7 +102,7 @@ export class Bundle {
       if (facts.manifest) break;
     }
     const manifest = facts.manifest;
-    if (!manifest) throw noManifest();
+    if (!manifest) throw facts.foreignProfile === undefined ? noManifest() : foreignProfile(facts.foreignProfile);
     const epoch = manifest.epoch_wall_nanos;
     const summary = await readSummary(source, bytes, signal);
     const found = summary
@@ -127,40 +130,52 @@ export class Bundle {
 
   /** The newest picture of a display at or before a session time. */
   async pictureAt(display: number, nanos: number, signal?: AbortSignal): Promise<Picture> {
-    const start = await this.startOf(display, nanos, signal);
-    if (!start) throw noPicture(display, nanos);
-    const position = { ...start };
-    try {
-      let failure: unknown = start.failure;
-      let mayGoOn = true;
-      for (; position.part < this.parts.length; position.part++, position.message = 0) {
-        const part = this.parts[position.part];
-        if (part.startNanos > nanos && !part.isDamaged) break;
-        const messages = await this.messagesOf(part, [deltaId(display), keyId(display)], signal);
-        if (messages === 'damaged') {
-          // Pictures may be lost here. The next one tells by its number; until then nothing is certain.
-          if (part.startNanos <= nanos) failure = unreadablePicture(display);
-          else mayGoOn = false;
-          continue;
-        }
-        for (; position.message < messages.length; position.message++) {
-          const { channel, sequence, data, logTime } = messages[position.message];
-          const isOurs = channel === deltaId(display) || channel === keyId(display);
-          if (!isOurs) continue;
-          if (this.nanosOf(logTime) > nanos) break;
-          failure = attempt(() => position.decoder.apply(sequence, data));
-        }
-        if (position.message < messages.length) break;
+    const position = { ...(await this.startOf(display, nanos, signal)) };
+    const ids = [deltaId(display), keyId(display)];
+    // Whether a picture may be lost between the one that is found and the time. The next one tells by its number.
+    let [isUncertain, hasDamage, isSettled] = [false, false, false];
+    let failure: BundleError | undefined;
+    let sequence = position.decoder.held;
+    for (; position.part < this.parts.length && !isSettled; position.part++, position.message = 0) {
+      const part = this.parts[position.part];
+      const isUnknown = part.isDamaged && part.channels.size === 0;
+      if (part.startNanos > nanos && !isUnknown && !hasDamage) break;
+      const messages = await this.messagesOf(part, ids, signal);
+      if (messages === 'damaged') {
+        const since = Math.max((position.decoder.endNanos ?? -1) + 1, part.startNanos);
+        hasDamage = true;
+        isUncertain ||= since <= nanos;
+        continue;
       }
-      if (failure) throw failure;
-      const picture = position.decoder.picture();
-      if (!picture) throw noPicture(display, nanos);
-      if (mayGoOn) this.decoders.set(display, { ...position, nanos });
-      return picture;
-    } catch (error) {
-      this.decoders.delete(display);
-      throw error;
+      for (; position.message < messages.length; position.message++) {
+        const message = messages[position.message];
+        if (!ids.includes(message.channel)) continue;
+        if (this.nanosOf(message.logTime) > nanos) {
+          isSettled = true;
+          const follows = sequence === undefined || (sequence + 1) >>> 0 === message.sequence;
+          isUncertain = !follows && position.decoder.endNanos !== nanos;
+          break;
+        }
+        failure = attempt(() => position.decoder.apply(message.sequence, message.data));
+        isUncertain = false;
+        sequence = message.sequence;
+      }
+      if (isSettled) break;
     }
+    if (isUncertain || this.isInGap(display, nanos)) throw unreadablePicture(display);
+    if (failure) throw failure;
+    const picture = position.decoder.picture();
+    if (!picture) throw noPicture(display, nanos);
+    if (!hasDamage) this.decoders.set(display, { ...position, nanos });
+    return picture;
+  }
+
+  /** Whether recovery left out pictures of that time. */
+  private isInGap(display: number, nanos: number): boolean {
+    return (this.info.recovery?.picture_gaps ?? []).some(
+      ({ track, after_nanos, before_nanos }) =>
+        track === `screen/${display}` && after_nanos <= nanos && nanos < (before_nanos ?? Infinity),
+    );
   }
 
   /** Every picture of a display in order, or why it cannot be shown. */
@@ -216,7 +231,7 @@ export class Bundle {
   }
 
   /** Where decoding a picture begins: where the decoder is, if that is nearer; else at a keyframe. */
-  private async startOf(display: number, nanos: number, signal?: AbortSignal): Promise<Position | undefined> {
+  private async startOf(display: number, nanos: number, signal?: AbortSignal): Promise<Position> {
     const kept = this.decoders.get(display);
     // While a picture is on its way the decoder is nobody else's.
     this.decoders.delete(display);
@@ -226,23 +241,23 @@ export class Bundle {
       if (kept && kept.nanos <= nanos && at <= kept.part) return kept;
       if (part.startNanos > nanos || !part.channels.has(key)) continue;
       const messages = await this.messagesOf(part, [key], signal);
-      const fresh = (message: number) => ({ decoder: new PictureDecoder(display), part: at, message, nanos });
-      // It held a keyframe, of which nothing can be told.
-      if (messages === 'damaged') return { ...fresh(0), failure: unreadablePicture(display) };
+      // It held a keyframe; the one before it is the next best.
+      if (messages === 'damaged') continue;
       const isWanted = ({ channel, logTime }: RawMessage) => channel === key && this.nanosOf(logTime) <= nanos;
       const message = messages.findLastIndex(isWanted);
-      if (message >= 0) return fresh(message);
+      if (message >= 0) return { decoder: new PictureDecoder(display), part: at, message, nanos };
     }
-    // Deltas without any keyframe before them are lost, which going through them says.
-    const deltas = this.parts.findIndex((part) => part.channels.has(deltaId(display)) && part.startNanos <= nanos);
-    return deltas < 0 ? undefined : { decoder: new PictureDecoder(display), part: 0, message: 0, nanos };
+    // From the start of the file: deltas without a keyframe are lost there, and what is damaged may have been one.
+    return { decoder: new PictureDecoder(display), part: 0, message: 0, nanos };
   }
 
   /** The messages of a chunk, none if it has none on these channels. */
   private async messagesOf(part: Part, ids: number[], signal?: AbortSignal): Promise<RawMessage[] | 'damaged'> {
     signal?.throwIfAborted();
+    // What an index says of a damaged chunk still holds; what a scan could not read may have held anything.
+    const isKnown = !part.isDamaged || part.channels.size > 0;
+    if (isKnown && !ids.some((id) => part.channels.has(id))) return [];
     if (part.isDamaged) return 'damaged';
-    if (!ids.some((id) => part.channels.has(id))) return [];
     const kept = this.chunks.get(part.offset);
     if (kept) return kept;
     const record = await this.source.read(part.offset, part.bytes, signal);
@@ -264,7 +279,6 @@ export class Bundle {
     const beforeNanos = this.parts.slice(at + 1).find((next) => !next.isDamaged)?.startNanos;
     this.info.damages.push({ startByte: part.offset, endByte: part.offset + part.bytes, afterNanos, beforeNanos, why });
     this.info.damages.sort((a, b) => a.startByte - b.startByte);
-    part.startNanos = part.endNanos = afterNanos;
   }
 
   private nanosOf(logTime: bigint): number {
@@ -278,7 +292,6 @@ interface Position {
   part: number;
   message: number;
   nanos: number;
-  failure?: BundleError;
 }
 
 function sessionNanos(logTime: bigint, epoch: bigint): number {
@@ -308,7 +321,8 @@ function note(facts: Facts, item: Item): void {
   if (item.kind !== 'record') return;
   if (item.opcode === op.header) {
     const profile = new Fields('header', item.content).text();
-    if (profile !== PROFILE) throw foreignProfile(profile);
+    // With a manifest it is a damaged header.
+    if (profile !== PROFILE) facts.foreignProfile = profile.slice(0, 40);
   }
   if (item.opcode === op.metadata) noteMetadata(facts, item.content);
 }
@@ -318,7 +332,8 @@ function noteMetadata(facts: Facts, content: Uint8Array): void {
   if (name === 'praxis.manifest') {
     const manifest = parseJson<Manifest>(name, json);
     if (manifest.format_version > FORMAT_VERSION) throw newerFormat(manifest.format_version, FORMAT_VERSION);
-    facts.manifest = manifest;
+    // The second copy is for when the first is damaged.
+    facts.manifest ??= manifest;
   }
   if (name === 'praxis.ending') facts.ending = parseJson(name, json);
   if (name === 'praxis.recovery') facts.recovery = parseJson(name, json);
@@ -386,7 +401,7 @@ async function fromScan(source: ByteSource, facts: Facts, epoch: bigint, signal?
     if (item.kind === 'damage') {
       const { start, end, why } = item;
       found.damages.push({ startByte: start, endByte: end, afterNanos: newest, beforeNanos: undefined, why });
-      const times = { startNanos: newest, endNanos: newest };
+      const times = { startNanos: Math.max(0, newest - OUT_OF_ORDER_NANOS), endNanos: newest };
       found.parts.push({ offset: start, bytes: end - start, ...times, channels: new Set(), isDamaged: true });
     }
     if (item.kind !== 'chunk') continue;

@@ -8,6 +8,7 @@ export type ErrorKind =
   | 'malformed'
   | 'too_large'
   | 'checksum'
+  | 'json'
   | 'lost_picture'
   | 'unreadable_picture'
   | 'no_picture'
@@ -56,7 +57,7 @@ export const lostPicture = (display: number, found: number, needed: number) =>
 export const unreadablePicture = (display: number) =>
   new BundleError(
     'unreadable_picture',
-    `what screen/${display} showed then cannot be told: the file is damaged there; praxis check says where`,
+    `what screen/${display} showed then cannot be told: it is damaged or lost; praxis info says where`,
   );
 
 export const noPicture = (display: number, atNanos: number) =>

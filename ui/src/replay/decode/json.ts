@@ -1,5 +1,5 @@
 // JSON of messages and metadata. Clocks of the machine and window ids have 64 bits and become bigints.
-import { malformed } from './errors';
+import { BundleError } from './errors';
 
 /** Fields whose values may be above 2^53; `types.ts` has them as bigint. */
 const WIDE = /"((?:epoch_)?(?:wall|boottime|monotonic)_nanos|id)":\s*(-?\d+)(?=\s*[,}])/g;
@@ -16,6 +16,6 @@ export function parseJson<T>(what: string, bytes: Uint8Array | string): T {
       WIDE_NAMES.has(name) && typeof value === 'string' ? BigInt(value) : value,
     ) as T;
   } catch {
-    throw malformed(what, 0, 'it is not valid JSON of its kind');
+    throw new BundleError('json', `${what} is not valid JSON of its kind`);
   }
 }

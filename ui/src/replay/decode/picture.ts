@@ -49,6 +49,11 @@ export class PictureDecoder {
     return this.header && this.sequence;
   }
 
+  /** Session time of that picture. */
+  get endNanos(): number | undefined {
+    return this.header?.captureEndNanos;
+  }
+
   /** Takes a message. After an error nothing is held until the next keyframe. */
   apply(sequence: number, message: Uint8Array): void {
     const before = this.header;

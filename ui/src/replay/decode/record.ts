@@ -9,27 +9,37 @@ export const MAGIC = Uint8Array.of(0x89, 0x4d, 0x43, 0x41, 0x50, 0x30, 0x0d, 0x0
 export const RECORD_HEADER_BYTES = 9;
 /** Most bytes a chunk may hold uncompressed. */
 export const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
-const MAX_RECORD_BYTES = 16 * 1024 * 1024;
+const MAX_CHUNK_MESSAGES = 1 << 19;
+const MIB = 1024 * 1024;
 /** Room for the fixed fields of a chunk and for data that zstd could not make smaller. */
-const CHUNK_OVERHEAD_BYTES = 1024 * 1024;
-const JSON_KEY = 'json';
+const CHUNK_OVERHEAD_BYTES = MIB;
 
 export const op = {
   header: 0x01,
   footer: 0x02,
+  schema: 0x03,
   channel: 0x04,
   message: 0x05,
   chunk: 0x06,
+  messageIndex: 0x07,
   chunkIndex: 0x08,
+  attachment: 0x09,
+  attachmentIndex: 0x0a,
+  statistics: 0x0b,
   metadata: 0x0c,
   metadataIndex: 0x0d,
+  summaryOffset: 0x0e,
   dataEnd: 0x0f,
 } as const;
 
-/** Most content bytes a record may have; undefined for an opcode that bundles do not use. */
+/** Most content bytes a record may have; undefined for one that stands nowhere in a bundle but in chunks. */
 export function maxBytes(opcode: number): number | undefined {
   if (opcode === op.chunk) return MAX_CHUNK_BYTES + CHUNK_OVERHEAD_BYTES;
-  return opcode >= op.header && opcode <= op.dataEnd ? MAX_RECORD_BYTES : undefined;
+  if (opcode === op.attachment || opcode === op.messageIndex) return 16 * MIB;
+  if (opcode === op.metadata) return 4 * MIB;
+  if (opcode === op.schema) return MIB;
+  const isKnown = opcode >= op.header && opcode <= op.dataEnd && opcode !== op.message;
+  return isKnown ? MIB / 16 : undefined;
 }
 
 export interface RawRecord {
@@ -107,20 +117,30 @@ export function chunkMessages(bytes: Uint8Array): RawMessage[] {
     const publishTime = fields.u64();
     if (publishTime !== logTime) throw fields.malformed(`publish_time ${publishTime} is not log_time ${logTime}`);
     messages.push({ channel, sequence, logTime, data: fields.rest() });
+    if (messages.length > MAX_CHUNK_MESSAGES) throw malformed('chunk', 0, `more than ${MAX_CHUNK_MESSAGES} messages`);
   }
   return messages;
 }
 
-/** A metadata record's name and the value of its one JSON key. */
+/** A metadata record's name and its JSON, whose checksum must hold. Those of other programs have none: it is then empty. */
 export function parseMetadata(content: Uint8Array): { name: string; json: string } {
   const fields = new Fields('metadata', content);
   const name = fields.text();
-  fields.u32();
-  const key = fields.text();
-  const json = fields.text();
-  if (key !== JSON_KEY) throw fields.malformed(`key "${key}", expected "json"`);
+  const entries = new Fields('metadata', fields.take(fields.u32()));
   fields.end();
+  const values = new Map<string, string>();
+  while (entries.left > 0) values.set(entries.text(), entries.text());
+  const [json, crc] = [values.get('json'), values.get('crc32')];
+  // A bit of the name may have flipped: what has a checksum is checked, whatever its name.
+  if (!name.startsWith('praxis.') && crc === undefined) return { name, json: '' };
+  if (json === undefined || crc === undefined || !/^[0-9a-f]{1,8}$/i.test(crc)) {
+    throw fields.malformed('no "json" with its "crc32"');
+  }
+  const found = crc32(utf8.encode(name + json));
+  if (found !== parseInt(crc, 16)) throw checksum('metadata', found, parseInt(crc, 16));
   return { name, json };
 }
+
+const utf8 = new TextEncoder();
 
 export const areEqual = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, n) => byte === b[n]);

@@ -1,9 +1,11 @@
 // Goes through any file from its first byte to its last, whole, cut or damaged; after damage it finds the next chunk.
 //
 // Every length is checked before its bytes are asked for. Every byte of the file is in exactly one item.
-import { BundleError, malformed, notMcap } from './errors';
+import { BundleError, malformed, notMcap, tooLarge } from './errors';
 import { Fields } from './fields';
-import { MAGIC, RECORD_HEADER_BYTES, areEqual, chunkMessages, maxBytes, op, openChunk, parseChunk } from './record';
+import { parseJson } from './json';
+import { checkLayout } from './layout';
+import { MAGIC, RECORD_HEADER_BYTES, areEqual, chunkMessages, maxBytes, op, openChunk, parseChunk, parseMetadata } from './record';
 import type { RawMessage } from './record';
 import type { ByteSource } from './source';
 
@@ -15,6 +17,8 @@ export type Item =
   | { kind: 'complete' }
   | { kind: 'damage'; start: number; end: number; why: string };
 
+/** Most chunks of a file: 69 hours of recording. */
+const MAX_CHUNKS = 1_000_000;
 /** Bytes looked at once while searching for the next chunk. */
 const SEARCH_BYTES = 1 << 16;
 /** Bytes of a chunk record up to the end of its compression name. */
@@ -29,8 +33,17 @@ export async function* scan(source: ByteSource, signal?: AbortSignal): AsyncGene
     signal?.throwIfAborted();
     return source.read(offset, length, signal);
   };
-  if (size < MAGIC.length || !areEqual(await read(0, MAGIC.length), MAGIC)) throw notMcap();
+  if (size < MAGIC.length) throw notMcap();
   let at = MAGIC.length;
+  let numChunks = 0;
+  if (!areEqual(await read(0, MAGIC.length), MAGIC)) {
+    // It does not begin as a bundle does; if something of one follows soon, its beginning is damaged.
+    const window = await read(0, Math.min(SEARCH_BYTES, size));
+    const found = positionOfRecord(window, size);
+    if (found === undefined) throw notMcap();
+    yield { kind: 'damage', start: 0, end: found, why: 'no MCAP magic bytes at the beginning' };
+    at = found;
+  }
   while (at < size) {
     const found = await readRecord(read, at, size);
     if ('why' in found) {
@@ -39,6 +52,7 @@ export async function* scan(source: ByteSource, signal?: AbortSignal): AsyncGene
       at = end;
       continue;
     }
+    if (found.item.kind === 'chunk' && ++numChunks > MAX_CHUNKS) throw tooLarge('chunks', numChunks, MAX_CHUNKS);
     yield found.item;
     at = found.end;
     if (found.item.kind !== 'record' || found.item.opcode !== op.footer) continue;
@@ -64,14 +78,25 @@ async function readRecord(read: Read, at: number, size: number): Promise<Found> 
   const length = new Fields('record', header.subarray(1)).u64();
   const limit = maxBytes(opcode);
   const broken = (why: string) => ({ start: at, searchFrom: at + 1, why });
-  if (limit === undefined) return broken(`unknown opcode ${opcode}`);
+  if (limit === undefined) return broken(`no record begins with opcode ${opcode}`);
   if (length > limit) return broken(`a record of ${length} bytes is over the limit of ${limit}`);
   if (length > room) {
     return broken(`the file ends in the middle of a record: ${length} bytes stated, ${room} there`);
   }
   const content = await read(at + RECORD_HEADER_BYTES, Number(length));
   const end = at + RECORD_HEADER_BYTES + content.length;
-  if (opcode !== op.chunk) return { item: { kind: 'record', offset: at, opcode, content }, end };
+  if (opcode !== op.chunk) {
+    try {
+      checkLayout(opcode, content);
+      if (opcode === op.metadata) checkJson(content);
+      return { item: { kind: 'record', offset: at, opcode, content }, end };
+    } catch (error) {
+      const why = reasonOf(error);
+      const isBroken = error instanceof BundleError && error.kind === 'malformed';
+      // The record's own opcode and length cannot be trusted, unless only what is in it is wrong.
+      return isBroken ? broken(why) : { item: { kind: 'damage', start: at, end, why }, end };
+    }
+  }
   let chunk;
   try {
     chunk = parseChunk(content);
@@ -92,13 +117,25 @@ async function readRecord(read: Read, at: number, size: number): Promise<Found> 
 async function findRecord(read: Read, from: number, size: number): Promise<number> {
   for (let at = from; at < size; ) {
     const window = await read(at, Math.min(SEARCH_BYTES, size - at));
-    for (let position = 0; position < window.length; position++) {
-      if (looksLikeRecord(window.subarray(position), size - at - position)) return at + position;
-    }
+    const position = positionOfRecord(window, size - at);
+    if (position !== undefined) return at + position;
     if (at + window.length === size) break;
     at += window.length - SIGNATURE_BYTES;
   }
   return size;
+}
+
+function positionOfRecord(window: Uint8Array, room: number): number | undefined {
+  for (let position = 0; position < window.length; position++) {
+    if (looksLikeRecord(window.subarray(position), room - position)) return position;
+  }
+  return undefined;
+}
+
+/** Text that is no JSON is damage, though the record may be followed by others. */
+function checkJson(content: Uint8Array): void {
+  const { name, json } = parseMetadata(content);
+  if (json !== '') parseJson(name, json);
 }
 
 function looksLikeRecord(window: Uint8Array, room: number): boolean {

@@ -6,7 +6,7 @@ import { MAGIC, areEqual, op, records } from './record';
 
 /** Footer record and closing magic. */
 export const TAIL_BYTES = 9 + 20 + 8;
-const MAX_SUMMARY_BYTES = 256 * 1024 * 1024;
+const MAX_SUMMARY_BYTES = 64 * 1024 * 1024;
 
 export interface ChunkEntry {
   /** Byte position and length of its record. */
