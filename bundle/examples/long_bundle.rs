@@ -1,4 +1,4 @@
-//! Makes a sealed bundle of office work on one 1920×1080 display, the same every time: something to measure readers with.
+//! Makes a sealed bundle of office work on one 1920×1080 display, to measure readers with; the same every time.
 //!
 //! `cargo run -p praxis-bundle --example long_bundle -- FILE [MINUTES]`
 

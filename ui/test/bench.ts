@@ -70,7 +70,8 @@ for await (const item of scan(source)) {
 }
 const rate = (times: number[]) => (chunks.bytes / 1e3 / times.reduce((sum, time) => sum + time, 0)).toFixed(0);
 const megabytes = (chunks.bytes / 1e6).toFixed(1);
-console.log(`processor time: zstd ${rate(chunks.zstd)} MB/s of ${megabytes} MB out, in ${chunks.zstd.length} chunks; CRC-32 ${rate(chunks.crc)} MB/s`);
+console.log(`${megabytes} MB in ${chunks.zstd.length} chunks, unpacked`);
+console.log(`processor time: zstd ${rate(chunks.zstd)} MB/s, CRC-32 ${rate(chunks.crc)} MB/s`);
 console.log(`keyframe: ${summary(keyframes)}`);
 console.log(`delta: ${summary(deltas)}`);
 

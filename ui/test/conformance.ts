@@ -45,7 +45,8 @@ function shown(picture: Picture) {
     const sum = sums.get(tile) ?? [0, 0, 0, 0];
     sums.set(tile, [sum[0] + bgr[0], sum[1] + bgr[1], sum[2] + bgr[2], sum[3] + 1]);
   }
-  const lossy = Object.fromEntries([...sums].map(([tile, [b, g, r, count]]) => [tile, [b / count, g / count, r / count]]));
+  const means = [...sums].map(([tile, [b, g, r, count]]) => [tile, [b / count, g / count, r / count]]);
+  const lossy = Object.fromEntries(means);
   return {
     width_px: widthPx,
     height_px: heightPx,
@@ -103,7 +104,7 @@ async function compare(file: Uint8Array, twin: any) {
   for (const track of SINGLE_TRACKS) {
     if (track === 'narration') continue;
     const found = await bundle.messages(track, 0, Infinity);
-    const rows = found.map(({ sequence, nanos, message }) => ({ sequence, nanos: String(nanos), message: inTwin(message) }));
+    const rows = found.map((row) => ({ ...row, nanos: String(row.nanos), message: inTwin(row.message) }));
     assert.deepEqual(rows, twin.tracks[track] ?? [], track);
   }
   assert.deepEqual(await narration(bundle), twin.narration);
@@ -117,8 +118,9 @@ async function compare(file: Uint8Array, twin: any) {
     let n = 0;
     for await (const picture of bundle.pictures(display)) {
       const where = `${name} ${pictures[n].sequence}`;
-      if (picture instanceof BundleError) assert.deepEqual([picture.kind, true], ['lost_picture', pictures[n].is_lost], where);
-      else assertShown(picture, pictures[n], where);
+      if (picture instanceof BundleError) {
+        assert.deepEqual([picture.kind, pictures[n].is_lost], ['lost_picture', true], where);
+      } else assertShown(picture, pictures[n], where);
       n++;
     }
     assert.equal(n, pictures.length);

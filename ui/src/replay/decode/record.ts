@@ -122,7 +122,7 @@ export function chunkMessages(bytes: Uint8Array): RawMessage[] {
   return messages;
 }
 
-/** A metadata record's name and its JSON, whose checksum must hold. Those of other programs have none: it is then empty. */
+/** A metadata record's name and its JSON, whose checksum must hold. That of other programs is empty. */
 export function parseMetadata(content: Uint8Array): { name: string; json: string } {
   const fields = new Fields('metadata', content);
   const name = fields.text();

@@ -5,7 +5,8 @@ import { BundleError, malformed, notMcap, tooLarge } from './errors';
 import { Fields } from './fields';
 import { parseJson } from './json';
 import { checkLayout } from './layout';
-import { MAGIC, RECORD_HEADER_BYTES, areEqual, chunkMessages, maxBytes, op, openChunk, parseChunk, parseMetadata } from './record';
+import { MAGIC, RECORD_HEADER_BYTES, areEqual, chunkMessages, maxBytes, op } from './record';
+import { openChunk, parseChunk, parseMetadata } from './record';
 import type { RawMessage } from './record';
 import type { ByteSource } from './source';
 
