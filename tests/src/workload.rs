@@ -158,7 +158,7 @@ struct Hand {
 impl Hand {
     fn new(desktop: &VirtualDesktop) -> Result<Self> {
         let mut command = desktop.command("xdotool");
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().context("xdotool: run scripts/setup")?;
         let orders = child.stdin.take().context("xdotool has no input")?;
         Ok(Self { child, orders })
