@@ -44,11 +44,12 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
 
-bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; half an hour
+bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking; half an hour
 	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
 	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
 	$(TARGET)/release/bench upload
 	$(TARGET)/release/bench grabs
+	cargo bench --locked -p praxis-bundle
 
 torture: build ## 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, half an hour of memory
 	$(TARGET)/debug/torture stage-kills --rounds 1000
