@@ -136,10 +136,9 @@ fn make_clip(texture: &Path, clip: &Path) -> Result<()> {
     for y in 0..height {
         for x in 0..width {
             let value = |channel: u64| {
-                let octaves =
-                    (2..10).map(|octave| smooth_noise(x, y, octave, channel) * f64::from(1 << octave));
-                // Halves of each other, as in pictures of nature; their sum is at most 1020.
-                (octaves.sum::<f64>() / 4.0) as u8
+                // Each scale as strong as the others, as in pictures of nature.
+                let sum: f64 = (1..10).map(|octave| smooth_noise(x, y, octave, channel)).sum();
+                (128.0 + (sum - 4.5) * 70.0) as u8
             };
             let grey = value(0);
             pixels.extend([grey, grey / 2 + value(1) / 2, grey / 2 + value(2) / 2]);
@@ -155,7 +154,9 @@ fn make_clip(texture: &Path, clip: &Path) -> Result<()> {
     let [from, to] = [texture, clip].map(|path| path.display().to_string());
     let mut ffmpeg = std::process::Command::new("ffmpeg");
     ffmpeg.args(["-y", "-loglevel", "error", "-nostdin", "-i", &from, "-vf", &zoom, "-c:v", "libx264"]);
-    ffmpeg.args(["-preset", "veryfast", "-crf", "18", "-threads", "1", &to]).stdin(Stdio::null());
+    ffmpeg
+        .args(["-preset", "veryfast", "-tune", "fastdecode", "-crf", "18", "-threads", "1", &to])
+        .stdin(Stdio::null());
     let status = ffmpeg.status().context("ffmpeg: run scripts/setup")?;
     ensure!(status.success(), "ffmpeg could not make the clip: {status}");
     Ok(())

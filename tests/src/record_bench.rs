@@ -93,7 +93,7 @@ pub struct Measured {
     pub same_frames: SameFrames,
 }
 
-/// Runs the plan; prints the figures.
+/// Runs the plan; prints the figures. The JSON is written anew after each phase.
 ///
 /// # Errors
 /// If a program fails.
@@ -104,11 +104,11 @@ pub fn run(plan: &Plan) -> Result<()> {
     for (n, phase) in plan.phases.iter().enumerate() {
         println!("{}: {} seconds for each recorder", phase.name(), plan.seconds);
         measured.push(pair(*phase, &props, plan.seconds, n % 2 == 0)?);
+        if let Some(path) = &plan.json {
+            std::fs::write(path, serde_json::to_vec_pretty(&measured)?)?;
+        }
     }
     print!("{}", record_report::table(&measured));
-    if let Some(path) = &plan.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&measured)?)?;
-    }
     Ok(())
 }
 

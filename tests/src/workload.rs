@@ -109,8 +109,7 @@ impl Stage {
                 dragging(seconds, (800, 210))
             }
             Phase::Idle => {
-                let text = props.path("page.txt").display().to_string();
-                desktop.terminal(700, 300, &["sh", "-c", &format!("head -12 {text}; exec cat")])?;
+                terminal(&mut desktop, &props.path("page.txt"))?;
                 vec![]
             }
             Phase::Video => {
@@ -158,7 +157,7 @@ struct Hand {
 impl Hand {
     fn new(desktop: &VirtualDesktop) -> Result<Self> {
         let mut command = desktop.command("xdotool");
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().context("xdotool: run scripts/setup")?;
         let orders = child.stdin.take().context("xdotool has no input")?;
         Ok(Self { child, orders })
@@ -209,13 +208,26 @@ fn editor(desktop: &mut VirtualDesktop, text: &Path, at: (i32, i32), size: (u32,
     Ok(())
 }
 
+/// Starts a terminal with a text and a cursor that blinks all the time, three times in two seconds.
+fn terminal(desktop: &mut VirtualDesktop, text: &Path) -> Result<()> {
+    let program = format!("head -12 {}; exec cat", text.display());
+    let options =
+        ["-bc", "-bcn", "333", "-bcf", "333", "-geometry", "90x24+700+300", "-title", "praxis-workload"];
+    desktop.spawn("xterm", &[&options[..], &["-e", "sh", "-c", &program]].concat())?;
+    wait_until("a terminal", || {
+        Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("praxis-workload"))
+    })
+}
+
 /// Starts a player without sound and waits for its window.
 fn player(desktop: &mut VirtualDesktop, what: &[&str]) -> Result<()> {
-    let options =
+    // On a busy machine the picture is late, but none is left out.
+    let pace = ["-sync", "video", "-noframedrop"];
+    let look =
         ["-loglevel", "error", "-an", "-left", "320", "-top", "160", "-window_title", "praxis-workload"];
     // Drawn by the processor into shared memory, as on a laptop without a driver; no GL in software.
     let driver = "SDL_RENDER_DRIVER=software";
-    let arguments = [&[driver, "ffplay"], &options[..], what].concat();
+    let arguments = [&[driver, "ffplay"], &pace[..], &look, what].concat();
     desktop.spawn("env", &arguments)?;
     wait_until("a player", || {
         Ok(!desktop.xdotool(&["search", "--onlyvisible", "--name", "praxis-workload"])?.is_empty())
