@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use criterion::{Criterion, Throughput};
-use praxis_bundle::file::{picture_at, write_finished};
+use praxis_bundle::file::picture_at;
+use praxis_bundle::finish::write_finished;
+use praxis_bundle::storage::Disk;
 use praxis_bundle::{Error, Profile, Result};
 
 use crate::scenes::write_session;
@@ -27,7 +29,7 @@ fn finish(criterion: &mut Criterion, folder: &Path) -> Result<()> {
     group.sample_size(10).throughput(Throughput::ElementsAndBytes { elements: FINISHED_SECONDS, bytes });
     for (name, profile) in [("seal", Profile::Seal), ("recover", Profile::Recover)] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| write_finished(&live, &target, profile).expect("the session is whole"));
+            bencher.iter(|| write_finished(&Disk, &live, &target, profile).expect("the session is whole"));
         });
     }
     group.finish();
@@ -37,7 +39,7 @@ fn finish(criterion: &mut Criterion, folder: &Path) -> Result<()> {
 fn seek(criterion: &mut Criterion, folder: &Path) -> Result<()> {
     let (live, sealed) = (folder.join("long.live.mcap"), folder.join("long.mcap"));
     write_session(&live, SOUGHT_SECONDS)?;
-    write_finished(&live, &sealed, Profile::Seal)?;
+    write_finished(&Disk, &live, &sealed, Profile::Seal)?;
     let mut group = criterion.benchmark_group("seek");
     group.sample_size(30);
     group.bench_function("picture_at", |bencher| {

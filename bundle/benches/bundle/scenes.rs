@@ -8,7 +8,7 @@ use praxis_bundle::manifest::{
 };
 use praxis_bundle::messages::{Display, Rect};
 use praxis_bundle::narration::{Block, encode_pcm};
-use praxis_bundle::screen::{Encoder, Times};
+use praxis_bundle::screen::{self, Encoder, Times};
 use praxis_bundle::{Ending, LiveWriter, Manifest, Result, Track};
 use uuid::Uuid;
 
@@ -82,7 +82,14 @@ fn hash(a: u32, b: u32, c: u32) -> u32 {
 /// An encoder whose picture is a white desktop, and its keyframe.
 pub(crate) fn desktop() -> Result<(Encoder, Vec<u8>)> {
     let mut encoder = Encoder::new(WIDTH, HEIGHT)?;
-    encoder.update(0, 0, WIDTH, HEIGHT, &vec![255; (WIDTH * HEIGHT * 4) as usize]);
+    let white = vec![255; (WIDTH * HEIGHT * 4) as usize];
+    encoder.update(&[screen::Snapshot {
+        x_px: 0,
+        y_px: 0,
+        width_px: WIDTH,
+        height_px: HEIGHT,
+        pixels: &white,
+    }]);
     let key = encoder.keyframe(times(0));
     Ok((encoder, key))
 }
@@ -93,9 +100,10 @@ pub(crate) fn times(at: u64) -> Times {
 
 /// Takes a snapshot over; the message of the change.
 pub(crate) fn change(encoder: &mut Encoder, snapshot: &Snapshot, at: u64) -> Vec<u8> {
-    let (x, y, width, height) = snapshot.rect;
-    encoder.update(x, y, width, height, &snapshot.bgrx);
-    encoder.delta(times(at))
+    let (x_px, y_px, width_px, height_px) = snapshot.rect;
+    encoder.update(&[screen::Snapshot { x_px, y_px, width_px, height_px, pixels: &snapshot.bgrx }]);
+    // What looks as before is no message; its time is taken all the same.
+    encoder.delta(times(at)).unwrap_or_default()
 }
 
 /// Writes a live file of office work with a voice: of each minute 35 seconds are typing, 10 scrolling, 15 reading. A
@@ -122,7 +130,10 @@ pub(crate) fn write_session(path: &Path, seconds: u64) -> Result<()> {
         for n in 0..count {
             let at = start + (n + 1) * SECOND / 16;
             let snapshot = scene.snapshot((quarter * count + n) as u32);
-            writer.push(screen.channel(), at, &change(&mut encoder, &snapshot, at))?;
+            let delta = change(&mut encoder, &snapshot, at);
+            if !delta.is_empty() {
+                writer.push(screen.channel(), at, &delta)?;
+            }
         }
         let num_samples = u64::from(RATE_HZ) / 4;
         let samples = (position..position + num_samples).map(voice).collect();
