@@ -1,11 +1,13 @@
 # What to run, for people and for the continuous integration. `make help` lists it.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUZZ := $(abspath $(TARGET))/fuzz
+SECONDS := 600
 HAS_DISPLAY := $(DISPLAY)$(WAYLAND_DISPLAY)
 # The demo needs no window system to be built against.
 DEMO := -p praxis-cli -p praxis-collector -p praxis-tests
 
-.PHONY: help setup run demo page build test ci bench torture package screens fmt clean
+.PHONY: help setup run demo page build test ci bench torture package screens fmt clean fuzz
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +61,15 @@ torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of re
 	$(TARGET)/debug/torture upload-kills --kills 1000
 	$(TARGET)/debug/torture damage --flips 10000 --pages 1000
 	$(TARGET)/debug/torture memory --minutes 30
+
+fuzz: ## Every fuzz target for SECONDS=600, within 256 MiB; needs a nightly Rust and cargo-fuzz
+	@cargo +nightly fuzz --version > /dev/null || { \
+	  echo "install them: rustup toolchain install nightly; cargo install --locked cargo-fuzz"; exit 1; }
+	cd fuzz && cargo +nightly run --locked --example seeds -- $(FUZZ)/seeds
+	cd fuzz && cargo +nightly fuzz build --sanitizer none
+	set -e; cd fuzz; for target in $$(cargo +nightly fuzz list); do mkdir -p $(FUZZ)/corpus/$$target; \
+	  cargo +nightly fuzz run --sanitizer none $$target $(FUZZ)/corpus/$$target $(FUZZ)/seeds/$$target -- \
+	  -max_total_time=$(SECONDS) -rss_limit_mb=256 -timeout=10 -max_len=65536 -print_final_stats=1; done
 
 package: page ## An installer for Debian and Ubuntu (.deb)
 	cargo build --release --locked -p praxis-desktop

@@ -52,7 +52,7 @@ pub const BASE_WORK: u64 = 2 << 30;
 /// What each byte beyond the first MiB of a file adds: an honest picture of one colour compresses that much.
 pub const WORK_PER_BYTE: u64 = 12_000;
 /// Looking at a message, whatever is in it.
-const MESSAGE_WORK: u64 = 512;
+const MESSAGE_WORK: u64 = 640;
 /// Parsing a byte of JSON.
 const JSON_BYTE_WORK: u64 = 4;
 /// Decoding a pixel of a lossy rectangle. One of a copy counts as a byte.
@@ -101,5 +101,35 @@ impl Work {
             Some(_) => message.data.len() as u64 * JSON_BYTE_WORK,
         };
         MESSAGE_WORK + inside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_document_lists_every_limit() {
+        let document = include_str!("../../docs/bundle-format.md");
+        let limits = [
+            ("bytes of a chunk, uncompressed", MAX_CHUNK_BYTES),
+            ("messages of a chunk", MAX_CHUNK_MESSAGES),
+            ("chunks of a file", MAX_CHUNKS),
+            ("bytes of a chunk record", max_bytes(op::CHUNK).unwrap()),
+            ("bytes of an attachment or message index", MAX_RECORD_BYTES),
+            ("bytes of a metadata record", MAX_METADATA_BYTES),
+            ("bytes of a schema", MAX_SCHEMA_BYTES),
+            ("bytes of any other record", MAX_SMALL_RECORD_BYTES),
+            ("bytes of the summary", MAX_SUMMARY_BYTES),
+            ("damages, and picture gaps, named one by one", MAX_NAMED as u64),
+            ("bytes of markers and gaps in `praxis info`", MAX_LISTED_BYTES),
+            ("pixels of all displays together", MAX_TOTAL_PIXELS),
+            ("work, in bytes read or unpacked", BASE_WORK),
+            ("work for each byte beyond the first MiB", WORK_PER_BYTE),
+        ];
+        for (what, value) in limits {
+            let row = format!("| {what} | {value} |");
+            assert!(document.contains(&row), "docs/bundle-format.md lacks {row}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! settles; then it is made exact again.
 //!
 //! It works on estimated bytes: a bucket fills with what exact tiles and lossy rectangles cost and drains at the bound.
-//! Text that is typed or scrolled never fills it. Times are those of the pictures; no clock is read.
+//! Typing and scrolling cost a fraction of that (docs/performance.md). Times are those of the pictures; no clock is read.
 
 /// What a display may cost over a long time, in bytes per second: 48 MB in a minute.
 const BYTES_PER_SECOND: f64 = 800_000.0;

@@ -10,7 +10,7 @@ use super::operation::{Area, impossible};
 use super::tile::Bgrx;
 use crate::{Error, Result};
 
-/// JPEG quality, of 100. At 80 a photograph keeps about 38 dB.
+/// JPEG quality, of 100.
 const QUALITY: u8 = 80;
 /// Two decoders may differ by so much in each of B, G and R of a lossy pixel: JPEG leaves rounding to them.
 pub const MAX_DECODER_DIFFERENCE: u8 = 4;
