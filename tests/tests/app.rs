@@ -72,12 +72,17 @@ fn refusal(app: &App<'_>) -> Result<String> {
 
 /// The window of the application is covered in the picture, where the bundle says so.
 fn assert_covered(bundle: &Path) -> Result<()> {
+    let picture = file::picture_at(bundle, 0, 2_000_000_000)?;
+    // What was covered when the picture was taken: before, the bar may have been somewhere else.
+    let is_before = |message: &&Value| {
+        message["session_time_nanos"].as_u64().is_some_and(|at| at <= picture.times.capture_end)
+    };
     let geometry = events(bundle, &["geometry"])?;
-    let masks = geometry.iter().filter_map(|message| message["masks"].as_array()).flatten();
-    let hud = masks.map(|mask| &mask["rect"]).find(|rect| rect["width_px"] == 452);
+    let masks =
+        geometry.iter().filter(is_before).filter_map(|message| message["masks"].as_array()).next_back();
+    let hud = masks.into_iter().flatten().map(|mask| &mask["rect"]).find(|rect| rect["width_px"] == 452);
     let hud = hud.with_context(|| format!("no mask of the bar in {geometry:?}"))?;
     let side = |name: &str| hud[name].as_u64().unwrap_or_default() as usize;
-    let picture = file::picture_at(bundle, 0, 2_000_000_000)?;
     let row = (side("y_px") + side("height_px") / 2) * picture.width_px as usize;
     let pixels = (row + side("x_px")) * 3..(row + side("x_px") + side("width_px")) * 3;
     let expected = [praxis_bundle::screen::MASK_BGR; 452].concat();
@@ -208,8 +213,13 @@ fn the_tray_says_what_goes_on_and_its_menu_does_what_it_says() -> Result<()> {
     let_pass(Duration::from_millis(300));
     icon.choose("Stop")?;
     icon.wait_for_words(&["Show Praxis", "Quit"])?;
-    app.click("#keep")?;
-    app.find("[data-session][data-state=ready]")?;
+    // The bar grows into a window: a click that comes too early falls beside the button, and a person clicks again.
+    wait_until("a session that was kept", || {
+        if app.has("#keep:not([disabled])")? {
+            app.click("#keep")?;
+        }
+        app.has("[data-session][data-state=ready]")
+    })?;
     icon.wait_for_words(&["Start recording", "", "Show Praxis", "Quit"])?;
     assert_eq!(icon.label()?, "");
 
