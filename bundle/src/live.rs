@@ -216,7 +216,7 @@ impl OpenChunk {
 
     /// The bytes of the chunk record; the chunk is empty again.
     pub(crate) fn close(&mut self, zstd: &mut zstd::bulk::Compressor<'_>) -> Result<Vec<u8>> {
-        let (start, end) = self.times.take().unwrap_or_default();
+        let (start, end) = self.times.unwrap_or_default();
         let compressed = zstd.compress(&self.records.0).map_err(Error::io("compressing a chunk"))?;
         let mut record = Records(Vec::with_capacity(compressed.len() + 64));
         record.push(op::CHUNK, |content| {
@@ -224,9 +224,14 @@ impl OpenChunk {
             content.u32(crc32fast::hash(&self.records.0)).text("zstd");
             content.u64(compressed.len() as u64).bytes(&compressed).end();
         });
+        self.clear();
+        Ok(record.0)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.times = None;
         self.records.0.clear();
         self.records.0.shrink_to(FULL_CHUNK_BYTES);
-        Ok(record.0)
     }
 }
 

@@ -156,14 +156,14 @@ impl<W: Write> Rewriter<W> {
                 let damage = DamagedRange { start_byte, end_byte, after_nanos, before_nanos: None, why };
                 add_damage(&mut self.damages, damage);
             }
-            Item::Chunk { records, .. } => {
+            Item::Chunk { record, records, .. } => {
                 self.begin()?;
                 let epoch = self.facts.manifest()?.epoch_wall_nanos;
                 for (_, message) in messages(&records) {
                     self.message(&message, epoch)?;
                 }
                 if self.profile == Profile::Recover {
-                    self.out.close_chunk()?;
+                    self.out.close_chunk_like(&record, &records)?;
                 }
             }
         }

@@ -116,6 +116,8 @@ impl VirtualDesktop {
     pub fn spawn(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
         let mut command = self.command(program);
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        // What is typed there may write files: not among the sources.
+        command.current_dir(self.folder.path().join("home"));
         if program == "pulseaudio" {
             command.env_remove("PULSE_SERVER");
         }

@@ -1,5 +1,6 @@
 //! Writes a finished MCAP file: chunks with message indexes, summary, statistics and chunk digests.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::live::{LIBRARY, OpenChunk};
 use crate::manifest::PROFILE;
-use crate::record::{MAGIC, Records, op};
+use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, Records, op};
 use crate::{Channel, Error, Result, Track};
 
 /// Name of the attachment with the SHA-256 of every chunk record, 32 bytes each, in file order.
@@ -115,11 +116,25 @@ impl<W: Write> IndexedWriter<W> {
     }
 
     pub(super) fn close_chunk(&mut self) -> Result<()> {
+        self.close_chunk_like(&[], &[])
+    }
+
+    /// Closes the open chunk. If just the same messages are in a chunk that is compressed already (its record, and its
+    /// records decompressed), that one is taken over as it is.
+    pub(super) fn close_chunk_like(&mut self, record: &[u8], records: &[u8]) -> Result<()> {
         let Some((start, end)) = self.chunk.times else { return Ok(()) };
         let (first, last) = self.times.unwrap_or((start, end));
         self.times = Some((first.min(start), last.max(end)));
         let uncompressed_bytes = self.chunk.records.0.len() as u64;
-        let record = self.chunk.close(&mut self.zstd)?;
+        let is_same = self.chunk.records.0 == records
+            && Chunk::parse(&record[RECORD_HEADER_BYTES..])
+                .is_ok_and(|chunk| (chunk.start_time, chunk.end_time, chunk.compression) == (start, end, "zstd"));
+        let record = if is_same {
+            self.chunk.clear();
+            Cow::Borrowed(record)
+        } else {
+            Cow::Owned(self.chunk.close(&mut self.zstd)?)
+        };
         if let Some(digests) = &mut self.digests {
             digests.extend_from_slice(&Sha256::digest(&record));
         }
@@ -213,10 +228,10 @@ impl<W: Write> IndexedWriter<W> {
         record.push(op::ATTACHMENT, |content| {
             content.u64(time).u64(time).text(name).text(media_type).u64(data.len() as u64).bytes(data).end();
         });
-        let crc = crc32fast::hash(&record.0[crate::record::RECORD_HEADER_BYTES..]);
+        let crc = crc32fast::hash(&record.0[RECORD_HEADER_BYTES..]);
         record.0.extend_from_slice(&crc.to_le_bytes());
-        let content_bytes = (record.0.len() - crate::record::RECORD_HEADER_BYTES) as u64;
-        record.0[1..crate::record::RECORD_HEADER_BYTES].copy_from_slice(&content_bytes.to_le_bytes());
+        let content_bytes = (record.0.len() - RECORD_HEADER_BYTES) as u64;
+        record.0[1..RECORD_HEADER_BYTES].copy_from_slice(&content_bytes.to_le_bytes());
         let (offset, length) = (self.offset, record.0.len() as u64);
         self.attachment_indexes.push(op::ATTACHMENT_INDEX, |content| {
             content.u64(offset).u64(length).u64(time).u64(time).u64(data.len() as u64);

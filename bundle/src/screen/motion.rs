@@ -21,19 +21,21 @@ const MIN_TILES: usize = 6;
 /// Distances tried on every tile.
 const MAX_VECTORS: usize = 3;
 /// A distance must turn up so often.
-const MIN_VOTES: u32 = 4;
+const MIN_VOTES: usize = 4;
 /// A pattern that is everywhere gives hits without end; so many are enough.
 const MAX_HITS: u32 = 50_000;
 /// After fruitless searches so many pictures at most go by without one.
 const MAX_PAUSE: u32 = 8;
+/// Places of one window that are kept.
+const MAX_PLACES: usize = 8;
 const BASE: u32 = 0x01E3_5A4D;
 const FILTER_BITS: u32 = 14;
 
 /// From where to where: what is at (x, y) now was at (x - dx, y - dy).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Vector {
-    dx: i32,
     dy: i32,
+    dx: i32,
 }
 
 /// A tile that changed, and the rows of the picture in which it did.
@@ -146,15 +148,11 @@ impl Search<'_> {
             (changed.area.x.max(self.part.area.x), changed.area.right().min(self.part.area.right()));
         let (mut first, mut last) = (right, left);
         for y in changed.first_row..=changed.last_row {
-            let old = self.before.run(left, y, right - left).chunks_exact(4);
-            let new = self.part.run(left, y, right - left).chunks_exact(4);
-            let is_changed: Vec<bool> = old.zip(new).map(|(old, new)| old != new).collect();
-            if let Some(at) = is_changed.iter().position(|is_changed| *is_changed) {
-                first = first.min(left + at as u32);
-            }
-            if let Some(at) = is_changed.iter().rposition(|is_changed| *is_changed) {
-                last = last.max(left + at as u32 + 1);
-            }
+            // Only beside what is known already.
+            let (old, new) = (self.before.run(left, y, first - left), self.part.run(left, y, first - left));
+            first = num_equal(old.chunks_exact(4), new.chunks_exact(4)) + left;
+            let (old, new) = (self.before.run(last, y, right - last), self.part.run(last, y, right - last));
+            last = right - num_equal(old.chunks_exact(4).rev(), new.chunks_exact(4).rev());
         }
         let y = changed.first_row;
         Area { x: first, y, width: last.saturating_sub(first), height: changed.last_row + 1 - y }
@@ -176,14 +174,14 @@ impl Search<'_> {
     /// The most frequent distances by which windows of the changed tiles moved.
     fn vectors(&self, changed: &[Changed]) -> Vec<Vector> {
         let anchors = self.anchors(changed);
-        let mut votes: HashMap<Vector, u32> = HashMap::new();
+        let mut found = Vec::new();
         if !anchors.places.is_empty() {
-            self.look_for(&anchors, bounds(changed, &self.part.area), |vector| {
-                *votes.entry(vector).or_default() += 1;
-            });
+            self.look_for(&anchors, bounds(changed, &self.part.area), |vector| found.push(vector));
         }
-        let mut votes: Vec<_> = votes.into_iter().filter(|(_, votes)| *votes >= MIN_VOTES).collect();
-        votes.sort_unstable_by_key(|(vector, votes)| (std::cmp::Reverse(*votes), vector.dy, vector.dx));
+        found.sort_unstable();
+        let counted = found.chunk_by(|one, other| one == other).map(|same| (same[0], same.len()));
+        let mut votes: Vec<_> = counted.filter(|(_, votes)| *votes >= MIN_VOTES).collect();
+        votes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
         votes.into_iter().take(MAX_VECTORS).map(|(vector, _)| vector).collect()
     }
 
@@ -204,6 +202,7 @@ impl Search<'_> {
                 }
             }
         }
+        anchors.sort();
         anchors
     }
 
@@ -225,8 +224,8 @@ impl Search<'_> {
                     continue;
                 }
                 let x = bounds.x + (n + 1 - WINDOW) as u32;
-                for (to_x, to_y) in anchors.places.get(&rolling).into_iter().flatten() {
-                    let vector = Vector { dx: *to_x as i32 - x as i32, dy: *to_y as i32 - y as i32 };
+                for (to_x, to_y) in anchors.at(rolling) {
+                    let vector = Vector { dx: to_x as i32 - x as i32, dy: to_y as i32 - y as i32 };
                     if vector != (Vector { dx: 0, dy: 0 }) {
                         found(vector);
                         num_hits += 1;
@@ -242,24 +241,33 @@ impl Search<'_> {
 
 /// Where windows of a hash are in the new picture.
 struct Anchors {
-    places: HashMap<u32, Vec<(u32, u32)>>,
+    /// By hash.
+    places: Vec<(u32, (u32, u32))>,
     /// One bit per value of the hash's upper bits: most windows of the picture before are dismissed by it.
     filter: Vec<u64>,
 }
 
 impl Anchors {
     fn new() -> Self {
-        Self { places: HashMap::new(), filter: vec![0; (1 << FILTER_BITS) / 64] }
+        Self { places: Vec::new(), filter: vec![0; (1 << FILTER_BITS) / 64] }
     }
 
     fn add(&mut self, hash: u32, place: (u32, u32)) {
         let bit = filter_bit(hash);
         self.filter[bit / 64] |= 1 << (bit % 64);
-        let places = self.places.entry(hash).or_default();
-        // What is everywhere tells no distance.
-        if places.len() < 8 {
-            places.push(place);
-        }
+        self.places.push((hash, place));
+    }
+
+    /// To be called when all are added.
+    fn sort(&mut self) {
+        self.places.sort_by_key(|(hash, _)| *hash);
+    }
+
+    /// The places of a hash. What is everywhere tells no distance: a few of them are enough.
+    fn at(&self, hash: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let start = self.places.partition_point(|(known, _)| *known < hash);
+        let same = self.places[start..].iter().take_while(move |(known, _)| *known == hash);
+        same.take(MAX_PLACES).map(|(_, place)| *place)
     }
 
     fn may_have(&self, hash: u32) -> bool {
@@ -285,6 +293,11 @@ fn num_edges(window: &[u8]) -> usize {
 /// The first row of a tile from which windows are taken: where it changed, with room for all rows if there is.
 fn changed_rows_start(tile: &Changed) -> u32 {
     tile.first_row.min(tile.area.bottom().saturating_sub(ROWS)).max(tile.area.y)
+}
+
+/// How many pixels at the beginning are equal.
+fn num_equal<'a>(one: impl Iterator<Item = &'a [u8]>, other: impl Iterator<Item = &'a [u8]>) -> u32 {
+    one.zip(other).take_while(|(one, other)| one == other).count() as u32
 }
 
 /// What can have moved into the changed tiles: the box around them.

@@ -27,8 +27,11 @@ use crate::Done;
 use crate::args::Record;
 use crate::terminal::{Keys, say, show_sealing, show_status};
 
-/// How often signals, keys and notices are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often notices are looked at, and keys if there is a terminal. A signal is acted on at once.
+const LOOK: Duration = Duration::from_millis(250);
+const LOOK_WITH_KEYS: Duration = Duration::from_millis(50);
+/// How often the status line is shown.
+const SHOW_EVERY_NANOS: u64 = 200_000_000;
 
 pub(crate) fn run(arguments: Record) -> Result<Done> {
     let folder = library_folder(arguments.out.as_ref())?;
@@ -136,15 +139,16 @@ fn watch(
     seconds: Option<f64>,
 ) -> (EndReason, bool) {
     let mut is_lossy = false;
-    let mut looks = 0u32;
+    let mut next_shown = 0;
+    let look = if keys.is_some() { LOOK_WITH_KEYS } else { LOOK };
     loop {
         let status = recorder.status();
-        if looks.is_multiple_of(4) {
+        if status.elapsed_nanos >= next_shown {
+            next_shown = status.elapsed_nanos + SHOW_EVERY_NANOS;
             show_status(&status_line(&status));
         }
-        looks = looks.wrapping_add(1);
-        let is_over = seconds.is_some_and(|seconds| status.elapsed_nanos as f64 >= seconds * 1e9);
-        if is_over {
+        let left = seconds.map(|seconds| seconds - status.elapsed_nanos as f64 / 1e9);
+        if left.is_some_and(|left| left <= 0.0) {
             return (EndReason::Stopped, is_lossy);
         }
         for key in keys.map(Keys::pressed).unwrap_or_default() {
@@ -167,8 +171,9 @@ fn watch(
                 }
             }
         }
-        // A signal is acted on at once, and each one counts.
-        match signals.0.recv_timeout(LOOK) {
+        // Each signal counts.
+        let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
+        match signals.0.recv_timeout(left.map_or(look, |left| left.min(look))) {
             Ok(SIGUSR1) => pause_or_resume(recorder),
             Ok(SIGUSR2) => mark(recorder),
             Ok(_) => return (EndReason::Stopped, is_lossy),

@@ -42,7 +42,7 @@ const START_WITHIN: Duration = Duration::from_secs(2);
 /// How often the clocks are paired.
 const PAIR_EVERY: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
-const STOP_LOOK: Duration = Duration::from_millis(100);
+const STOP_LOOK: Duration = Duration::from_millis(200);
 /// Input that the server has seen must reach us within this time, or we are not alive.
 const LATE_NANOS: u64 = 1_500_000_000;
 

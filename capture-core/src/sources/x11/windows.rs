@@ -17,7 +17,7 @@ use crate::clock::SharedTime;
 use crate::sources::{SourceError, Stop, WindowEvent, WindowSource};
 
 /// How often the stop switch is looked at.
-const STOP_LOOK: Duration = Duration::from_millis(100);
+const STOP_LOOK: Duration = Duration::from_millis(200);
 const ALIVE_EVERY_NANOS: u64 = 1_000_000_000;
 
 /// The active window of an X server.
