@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use praxis_bundle::messages::HealthMessage;
-use praxis_bundle::screen::Header;
+use praxis_bundle::screen::{Header, num_lossy_tiles};
 use praxis_bundle::{Track, file};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
@@ -87,8 +87,10 @@ pub struct Measured {
     pub praxis: Cost,
     /// `ffmpeg -f x11grab … -c:v libx264 -preset ultrafast -crf 23`.
     pub ffmpeg: Cost,
-    /// Tiles per picture after the first, on average.
-    pub tiles_per_picture: f64,
+    /// Operations (tiles, copies, lossy rectangles) per picture after the first, on average.
+    pub operations_per_picture: f64,
+    /// Tiles that were sent lossy during the phase.
+    pub lossy_tiles: u64,
     /// The pictures of the bundle in other codings.
     pub same_frames: SameFrames,
 }
@@ -124,8 +126,8 @@ fn pair(phase: Phase, props: &Props, seconds: u64, is_praxis_first: bool) -> Res
         (ours(folder.path())?, ffmpeg)
     };
     let same_frames = same_frames(&recorded.bundle, recorded.window.1, folder.path())?;
-    let (praxis, tiles_per_picture) = (recorded.cost, recorded.tiles_per_picture);
-    Ok(Measured { phase, seconds, praxis, ffmpeg, tiles_per_picture, same_frames })
+    let Recorded { cost: praxis, operations_per_picture, lossy_tiles, .. } = recorded;
+    Ok(Measured { phase, seconds, praxis, ffmpeg, operations_per_picture, lossy_tiles, same_frames })
 }
 
 struct Recorded {
@@ -133,7 +135,8 @@ struct Recorded {
     /// Session times of the phase's first and last moment.
     window: (u64, u64),
     cost: Cost,
-    tiles_per_picture: f64,
+    operations_per_picture: f64,
+    lossy_tiles: u64,
 }
 
 fn by_praxis(stage: &mut Stage, folder: &Path) -> Result<Recorded> {
@@ -150,15 +153,18 @@ fn by_praxis(stage: &mut Stage, folder: &Path) -> Result<Recorded> {
         std::fs::read_to_string(folder.join("log"))?
     );
     let screen = Track::Screen(0);
-    let (mut num_deltas, mut num_tiles) = (0u64, 0);
+    let (mut num_deltas, mut num_operations, mut lossy_tiles) = (0u64, 0, 0);
     let mut drops = (0, 0);
     file::for_each_message(&bundle, |channel, _, at, data| {
         if channel.track == screen {
             let (header, _) = Header::parse(data)?;
-            cost.frames += u64::from(at > window.0 && at <= window.1);
+            if at > window.0 && at <= window.1 {
+                cost.frames += 1;
+                lossy_tiles += num_lossy_tiles(data);
+            }
             if !header.is_key {
                 num_deltas += 1;
-                num_tiles += count_tiles(&header);
+                num_operations += u64::from(header.num_ops);
             }
         }
         if channel.track == Track::Health
@@ -179,12 +185,8 @@ fn by_praxis(stage: &mut Stage, folder: &Path) -> Result<Recorded> {
     })?;
     cost.drops = drops.1 - drops.0;
     cost.file_bytes = std::fs::metadata(&bundle)?.len();
-    Ok(Recorded { bundle, window, cost, tiles_per_picture: num_tiles as f64 / (num_deltas.max(1)) as f64 })
-}
-
-/// Tiles that a picture message holds. Every operation of the format is an exact tile.
-fn count_tiles(header: &Header) -> u64 {
-    header.num_ops.into()
+    let operations_per_picture = num_operations as f64 / num_deltas.max(1) as f64;
+    Ok(Recorded { bundle, window, cost, operations_per_picture, lossy_tiles })
 }
 
 fn by_ffmpeg(stage: &mut Stage, seconds: u64, folder: &Path) -> Result<Cost> {

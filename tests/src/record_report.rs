@@ -76,7 +76,7 @@ fn bytes(out: &mut String, measured: &[Measured]) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "{:10} {:>8} {:>8} {:>10} {:>9} {:>10} {:>14} {:>16} {:>15} {:>9}",
+        "{:10} {:>8} {:>8} {:>10} {:>9} {:>10} {:>14} {:>16} {:>12} {:>9} {:>12}",
         "phase",
         "live",
         "sealed",
@@ -85,8 +85,9 @@ fn bytes(out: &mut String, measured: &[Measured]) -> std::fmt::Result {
         "rgb crf 0",
         "live/veryfast",
         "sealed/veryfast",
-        "tiles/picture",
-        "pictures"
+        "ops/picture",
+        "pictures",
+        "lossy tiles"
     )?;
     for one in measured {
         let same = &one.same_frames;
@@ -94,7 +95,7 @@ fn bytes(out: &mut String, measured: &[Measured]) -> std::fmt::Result {
         let ratio = |bytes: u64| bytes as f64 / same.veryfast_bytes as f64;
         writeln!(
             out,
-            "{:10} {:8.2} {:8.2} {:10.2} {:9.2} {:10.2} {:14.2} {:16.2} {:15.1} {:9}",
+            "{:10} {:8.2} {:8.2} {:10.2} {:9.2} {:10.2} {:14.2} {:16.2} {:12.1} {:9} {:12}",
             one.phase.name(),
             rate(same.live_bytes),
             rate(same.sealed_bytes),
@@ -103,8 +104,9 @@ fn bytes(out: &mut String, measured: &[Measured]) -> std::fmt::Result {
             rate(same.exact_bytes),
             ratio(same.live_bytes),
             ratio(same.sealed_bytes),
-            one.tiles_per_picture,
+            one.operations_per_picture,
             same.pictures,
+            one.lossy_tiles,
         )?;
     }
     Ok(())
