@@ -9,7 +9,8 @@ import type { VoiceRun } from './voice';
 
 /** Times are session times in nanoseconds; stretches include their ends. */
 export type Question =
-  | { ask: 'open'; url: string }
+  /** `isLight`: it only goes through the bundle, keeps little and lets others read first. */
+  | { ask: 'open'; url: string; isLight?: boolean }
   /** A newer one stops an older one of the same display. With `aheadNanos` what follows is read in advance. */
   | { ask: 'picture'; display: number; nanos: number; aheadNanos?: number }
   | { ask: 'pictureBeside'; display: number; nanos: number; isNext: boolean }

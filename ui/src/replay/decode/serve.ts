@@ -12,6 +12,8 @@ export interface Port {
   postMessage(message: FromWorker, transfer: Transferable[]): void;
 }
 
+const LIGHT_CACHE_BYTES = 8 * 1024 * 1024;
+
 interface Asked {
   id: number;
   question: Question;
@@ -26,7 +28,8 @@ export function serve(port: Port): void {
   const answer = async ({ id, question, controller: { signal } }: Asked): Promise<AnswerTo<Question>> => {
     signal.throwIfAborted();
     if (question.ask === 'open') {
-      bundle = await Bundle.open(rangeSource(question.url), signal);
+      const { url, isLight } = question;
+      bundle = await Bundle.open(rangeSource(url, isLight ? 'low' : 'auto'), signal, isLight ? LIGHT_CACHE_BYTES : undefined);
       return { info: bundle.info, displays: bundle.displays };
     }
     if (!bundle) throw new NotOpen();

@@ -1,7 +1,7 @@
 // Goes through a whole bundle once and reduces it to what a timeline draws: counts and peaks per bin of time, and short lists.
 //
 // Bins are a quarter of a second, wider for sessions of more than four hours: what is kept does not grow with the session.
-import type { Bundle } from './bundle';
+import type { Bundle, Damage } from './bundle';
 import { parseJson } from './json';
 import { decodeNarration } from './narration';
 import { reasonOf } from './scan';
@@ -36,6 +36,8 @@ export interface SurveyPart {
   health: Listed<HealthMessage>[];
   /** The newest message of health: its counts are those of the whole. */
   lastHealth: Listed<HealthMessage> | undefined;
+  /** All that is known up to here. */
+  damages: Damage[];
 }
 
 export const binNanosOf = (durationNanos: number): number => Math.max(BIN_NANOS, Math.ceil(durationNanos / MAX_BINS));
@@ -48,9 +50,7 @@ export async function survey(bundle: Bundle, give: (part: SurveyPart) => void, s
   let gathered = new Gathered(numBins);
   let since = performance.now();
   let worst = '';
-  let doneNanos = 0;
-  for await (const { doneNanos: done, messages } of bundle.walk([...nameOf.keys()], signal)) {
-    doneNanos = done;
+  for await (const { doneNanos, messages } of bundle.walk([...nameOf.keys()], signal)) {
     for (const { channel, nanos, data } of messages) {
       const track = nameOf.get(channel);
       const bin = Math.min(numBins - 1, Math.floor(nanos / binNanos));
@@ -77,11 +77,11 @@ export async function survey(bundle: Bundle, give: (part: SurveyPart) => void, s
       }
     }
     if (performance.now() - since < PART_MILLIS) continue;
-    give(gathered.part(doneNanos, false));
+    give(gathered.part(doneNanos, bundle.info.damages, false));
     gathered = new Gathered(numBins);
     since = performance.now();
   }
-  return gathered.part(bundle.info.durationNanos, true);
+  return gathered.part(bundle.info.durationNanos, bundle.info.damages, true);
 }
 
 const troubleOf = ({ tracks, missed_damage }: HealthMessage) =>
@@ -122,7 +122,7 @@ class Gathered {
     }
   }
 
-  part(doneNanos: number, isDone: boolean): SurveyPart {
+  part(doneNanos: number, damages: Damage[], isDone: boolean): SurveyPart {
     const { windows, markers, geometry, health, lastHealth } = this;
     const [firstBin, end] = this.last < 0 ? [0, 0] : [this.first, this.last + 1];
     const bins = {
@@ -130,7 +130,7 @@ class Gathered {
       pointer: this.pointer.slice(firstBin, end),
       voice: this.voice.slice(firstBin, end),
     };
-    return { doneNanos, isDone, firstBin, ...bins, windows, markers, geometry, health, lastHealth };
+    return { doneNanos, isDone, firstBin, ...bins, windows, markers, geometry, health, lastHealth, damages };
   }
 
   private touch(bin: number): void {
