@@ -10,7 +10,7 @@ const MAX_PARTS = 6;
 export type CaptionPart = { kind: 'keys'; keys: string[]; count: number } | { kind: 'text'; text: string };
 
 const NAMES: Record<string, string> = {
-  Return: 'Enter', KP_Enter: 'Enter', Escape: 'Esc', BackSpace: 'Backspace', Tab: 'Tab', ISO_Left_Tab: 'Tab', space: 'Space',
+  Return: 'Enter', Linefeed: 'Enter', KP_Enter: 'Enter', Escape: 'Esc', BackSpace: 'Backspace', Tab: 'Tab', ISO_Left_Tab: 'Tab', space: 'Space',
   Left: '←', Right: '→', Up: '↑', Down: '↓', Prior: 'Page Up', Next: 'Page Down', Page_Up: 'Page Up', Page_Down: 'Page Down',
   Home: 'Home', End: 'End', Insert: 'Insert', Delete: 'Delete', Print: 'Print', Menu: 'Menu', Pause: 'Pause',
   comma: ',', period: '.', minus: '-', plus: '+', equal: '=', slash: '/', backslash: '\\', semicolon: ';', apostrophe: "'",
