@@ -58,6 +58,8 @@ export class Player {
   private readonly held = new Map<number, Held>();
   private readonly asked = new Map<number, number>();
   private readonly scrubs: Newest<number>;
+  /** Before it nothing was shown yet: there is nothing to go to. */
+  private firstNanos = 0;
   private request = 0;
   private retryAt = 0;
   private pumpTimer: ReturnType<typeof setInterval> | undefined;
@@ -102,6 +104,10 @@ export class Player {
       this.overlay = new Overlay(this.client);
       this.narration = new Narration((from, to, speed) => this.client.ask({ ask: 'voice', from, to, speed }), info.durationNanos);
       this.pumpTimer = setInterval(() => void this.narration?.pump(), 250);
+      const firsts = await Promise.all(
+        displays.map((display) => this.client.ask({ ask: 'pictureBeside', display, nanos: -1, isNext: true })),
+      );
+      this.firstNanos = Math.min(info.durationNanos, ...firsts.filter((time) => time !== undefined));
       this.send({ name: 'opened' });
       this.seek(startNanos);
       void this.survey(url);
@@ -121,6 +127,8 @@ export class Player {
   pause(): void {
     this.hold();
     this.send({ name: 'pause' });
+    // What is shown may be a picture behind: a paused player shows the one of its time.
+    if (this.state.name === 'paused' && !this.shown.every((display) => this.isHeld(display, this.nanos))) this.seek(this.nanos);
   }
 
   toggle(): void {
@@ -260,11 +268,15 @@ export class Player {
   private async show(nanos: number): Promise<void> {
     await Promise.all(
       this.shown.map(async (display) => {
-        const held = this.held.get(display);
-        if (held && held.from <= nanos && nanos < held.until) return;
-        await this.fetch(display, nanos);
+        if (!this.isHeld(display, nanos)) await this.fetch(display, nanos);
       }),
     ).catch(() => undefined);
+  }
+
+  /** Whether what is shown of a display is right at a time. */
+  private isHeld(display: number, nanos: number): boolean {
+    const held = this.held.get(display);
+    return held !== undefined && held.from <= nanos && nanos < held.until;
   }
 
   /** Shows a picture, or says why there is none. Rejects if it is no longer wanted. */
@@ -348,7 +360,7 @@ export class Player {
   }
 
   private clamp(nanos: number): number {
-    return Math.floor(Math.max(0, Math.min(nanos, this.durationNanos)));
+    return Math.floor(Math.max(this.firstNanos, Math.min(nanos, this.durationNanos)));
   }
 
   private send(event: Event): void {
