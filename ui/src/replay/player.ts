@@ -145,8 +145,8 @@ export class Player {
     this.hold();
     this.clock.set(target);
     this.send({ name: 'seek', request });
-    void this.overlay?.need(target);
     void this.show(target).then(() => {
+      if (request === this.request) void this.overlay?.need(target);
       this.send({ name: 'shown', request });
       if (this.state.name === 'playing') this.run();
     });

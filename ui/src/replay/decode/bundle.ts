@@ -265,6 +265,7 @@ export class Bundle {
         const nanos = this.nanosOf(logTime);
         if (ids.includes(channel) && nanos >= from && nanos <= to) yield { sequence, nanos, data };
       }
+      await breathe(signal);
     }
   }
 

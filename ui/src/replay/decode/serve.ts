@@ -1,4 +1,5 @@
-// Answers the questions that come over a port, one after the other, pictures first; a cancelled one is dropped.
+// Answers the questions that come over a port: pictures one after the other, and beside them everything else, one after the
+// other. A cancelled question is dropped.
 import { Bundle } from './bundle';
 import { BundleError } from './errors';
 import type { AnswerTo, FromWorker, Problem, Question, ToWorker } from './protocol';
@@ -21,9 +22,11 @@ interface Asked {
 }
 
 export function serve(port: Port): void {
-  const waiting: Asked[] = [];
-  let current: Asked | undefined;
+  const running = new Map<number, Asked>();
   let bundle: Bundle | undefined;
+  let pictures: Promise<unknown> = Promise.resolve();
+  let others: Promise<unknown> = Promise.resolve();
+  let opening: Promise<unknown> = others;
 
   const answer = async ({ id, question, controller: { signal } }: Asked): Promise<AnswerTo<Question>> => {
     signal.throwIfAborted();
@@ -54,36 +57,34 @@ export function serve(port: Port): void {
     return bundle.narration(from, to, signal);
   };
 
-  const work = async () => {
-    while (!current) {
-      const picture = waiting.findIndex(({ question }) => question.ask === 'picture');
-      const [next] = waiting.splice(Math.max(0, picture), 1);
-      if (!next) return;
-      current = next;
-      try {
-        const found = await answer(next);
-        port.postMessage({ id: next.id, answer: found }, buffersOf(found));
-      } catch (error) {
-        port.postMessage({ id: next.id, problem: problemOf(error, next.controller.signal) }, []);
-      }
-      current = undefined;
+  const work = async (asked: Asked) => {
+    const { id, controller } = asked;
+    try {
+      const found = await answer(asked);
+      port.postMessage({ id, answer: found }, buffersOf(found));
+    } catch (error) {
+      port.postMessage({ id, problem: problemOf(error, controller.signal) }, []);
     }
+    running.delete(id);
   };
 
   port.onmessage = ({ data }) => {
-    const asked = current ? [current, ...waiting] : waiting;
     if ('cancel' in data) {
-      asked.find(({ id }) => id === data.cancel)?.controller.abort();
+      running.get(data.cancel)?.controller.abort();
       return;
     }
     const { id, question } = data;
     if (question.ask === 'picture') {
-      for (const { question: older, controller } of asked) {
+      for (const { question: older, controller } of running.values()) {
         if (older.ask === 'picture' && older.display === question.display) controller.abort();
       }
     }
-    waiting.push({ id, question, controller: new AbortController() });
-    void work();
+    const asked = { id, question, controller: new AbortController() };
+    running.set(id, asked);
+    // Nothing can be asked before it is open.
+    if (question.ask === 'picture') pictures = Promise.all([pictures, opening]).then(() => work(asked));
+    else others = others.then(() => work(asked));
+    if (question.ask === 'open') opening = others;
   };
 }
 
