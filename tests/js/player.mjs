@@ -37,6 +37,7 @@ const bundles = new Map([
   ['one', { file: bundle, actions, row: row('one', 'Stability of a pendulum', 'verified') }],
   ['two', { file: fixture('sealed-damaged.mcap'), actions: answer([]), row: row('two', 'A damaged one', 'verified') }],
   ['three', { file: fixture('live.mcap'), actions: answer([]), row: row('three', 'Not sealed', 'verified') }],
+  ['voice', { file: fixture('sealed.mcap'), actions: answer([]), row: row('voice', 'With a voice', 'verified') }],
   ['four', { file: bundle, actions, row: row('four', null, 'receiving') }],
 ]);
 
@@ -177,6 +178,32 @@ test('it plays at every speed, stays with its clock, and steps through real pict
   });
 });
 
+test('the voice is heard where it belongs, up to four times the speed', async () => {
+  await opened('?session=voice', async (page) => {
+    await calm(page);
+    await page.evaluate(() => {
+      globalThis.heard = [];
+      const { start } = AudioBufferSourceNode.prototype;
+      AudioBufferSourceNode.prototype.start = function (...args) {
+        globalThis.heard.push(this.buffer.duration);
+        return start.apply(this, args);
+      };
+    });
+    const played = async (speed) => {
+      await page.getByLabel('Speed').selectOption(String(speed));
+      await page.evaluate(() => (globalThis.heard.length = 0));
+      await page.keyboard.press('0');
+      await page.keyboard.press('Space');
+      await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'ended');
+      return page.evaluate(() => globalThis.heard.reduce((sum, seconds) => sum + seconds, 0));
+    };
+    const whole = await played(2);
+    assert.ok(whole > 0);
+    assert.ok((await played(4)) < whole);
+    assert.equal(await played(8), 0);
+  });
+});
+
 test('a link leads to its moment', async () => {
   await opened('?session=one&t=12345', async (page) => {
     await calm(page);
@@ -277,11 +304,11 @@ test('sessions are listed, found and opened; only with the right token', async (
     await page.getByLabel('Token').fill('right-token');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('link', { name: 'Stability of a pendulum' }).waitFor();
-    assert.equal(await page.locator('tr[data-bundle]').count(), 4);
+    assert.equal(await page.locator('tr[data-bundle]').count(), 5);
     await page.getByPlaceholder('Search').fill('damaged');
     await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 1);
     await page.getByPlaceholder('Search').fill('');
-    await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 4);
+    await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 5);
     await page.getByRole('link', { name: 'Stability of a pendulum' }).click();
     await calm(page);
     await page.getByRole('button', { name: 'Next session' }).click();

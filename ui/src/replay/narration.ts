@@ -56,7 +56,9 @@ export class Narration {
   start(nanos: number, speed: number): void {
     this.stop();
     if (!this.context || speed > MAX_VOICE_SPEED) return;
-    this.anchor = { seconds: this.context.currentTime, nanos, speed };
+    // What is placed now is heard later: it is placed so much earlier.
+    const seconds = this.context.currentTime - (this.context.outputLatency || 0);
+    this.anchor = { seconds, nanos, speed };
     this.placedUntil = nanos;
     void this.pump();
   }

@@ -57,6 +57,8 @@ export class Player {
   private narration: Narration | undefined;
   private readonly held = new Map<number, Held>();
   private readonly asked = new Map<number, number>();
+  /** Pictures on their way: asked for once. */
+  private readonly pending = new Map<number, { nanos: number; answer: Promise<void> }>();
   private readonly scrubs: Newest<number>;
   /** Before it nothing was shown yet: there is nothing to go to. */
   private firstNanos = 0;
@@ -280,7 +282,17 @@ export class Player {
   }
 
   /** Shows a picture, or says why there is none. Rejects if it is no longer wanted. */
-  private async fetch(display: number, nanos: number): Promise<void> {
+  private fetch(display: number, nanos: number): Promise<void> {
+    const pending = this.pending.get(display);
+    if (pending?.nanos === nanos) return pending.answer;
+    const answer = this.load(display, nanos).finally(() => {
+      if (this.pending.get(display)?.answer === answer) this.pending.delete(display);
+    });
+    this.pending.set(display, { nanos, answer });
+    return answer;
+  }
+
+  private async load(display: number, nanos: number): Promise<void> {
     // Until it has come nobody knows what is shown.
     this.held.delete(display);
     try {
