@@ -39,6 +39,8 @@ export interface Scene {
 }
 
 export class Overlay {
+  /** Goes up whenever messages have come. */
+  version = 0;
   private readonly stretches = new Map<number, Stretch>();
   private readonly asked = new Set<number>();
 
@@ -111,6 +113,7 @@ export class Overlay {
         pointer: [...first, ...(pointer as Message<PointerMessage>[])],
         keys: keys as Message<KeyMessage>[],
       });
+      this.version++;
       for (const oldest of this.stretches.keys()) {
         if (this.stretches.size <= MAX_STRETCHES) break;
         this.stretches.delete(oldest);

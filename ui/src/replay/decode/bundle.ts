@@ -27,6 +27,8 @@ export type { BundleInfo, Damage } from './open';
 const CHUNK_CACHE_BYTES = 64 * 1024 * 1024;
 /** Most bytes that are read before they are needed. */
 const AHEAD_BYTES = 16 * 1024 * 1024;
+/** Most bytes of one read of several parts. */
+const READ_BYTES = 4 * 1024 * 1024;
 
 export interface Message<T> {
   sequence: number;
@@ -145,7 +147,7 @@ export class Bundle {
     const ids = [deltaId(display), keyId(display), trackId('narration'), trackId('pointer'), trackId('keys')];
     for (const part of this.parts) {
       if (part.startNanos > untilNanos) break;
-      if (part.endNanos > nanos) this.startReading(part, ids);
+      if (part.endNanos > nanos && this.isToBeRead(part, ids)) this.startReading([part]);
     }
   }
 
@@ -244,7 +246,7 @@ export class Bundle {
   /** Goes through the whole file once, chunk by chunk. */
   async *walk(ids: number[], signal?: AbortSignal) {
     for (const [at, part] of this.parts.entries()) {
-      for (const next of this.parts.slice(at + 1, at + 3)) this.startReading(next, ids, signal);
+      for (const next of this.parts.slice(at + 1, at + 3)) if (this.isToBeRead(next, ids)) this.startReading([next], signal);
       const messages = await this.messagesOf(part, ids, signal);
       this.chunks.delete(part.offset);
       if (messages === 'damaged') continue;
@@ -309,24 +311,43 @@ export class Bundle {
   /** Asks at once for everything between the keyframe, or where the decoder is, and the picture. */
   private readWhatPictureNeeds(display: number, nanos: number, ids: number[], signal?: AbortSignal): void {
     const kept = this.decoders.get(display);
+    const wanted: Part[] = [];
     for (let at = this.parts.length - 1; at >= 0; at--) {
       const part = this.parts[at];
       if (part.startNanos > nanos) continue;
-      this.startReading(part, ids, signal);
+      if (this.isToBeRead(part, ids)) wanted.unshift(part);
       const isStart = part.channels.has(keyId(display)) && !part.isDamaged;
       if (isStart || (kept && kept.nanos <= nanos && at <= kept.part)) break;
     }
+    // Neighbours are one read: each has its price.
+    while (wanted.length > 0) {
+      const [first] = wanted;
+      const isNear = (part: Part) => part.offset >= first.offset && part.offset + part.bytes - first.offset <= READ_BYTES;
+      const beyond = wanted.findIndex((part, at) => at > 0 && !isNear(part));
+      this.startReading(wanted.splice(0, beyond < 0 ? wanted.length : beyond), signal);
+    }
   }
 
-  private startReading(part: Part, ids: number[], signal?: AbortSignal): void {
+  private isToBeRead(part: Part, ids: number[]): boolean {
     const isWanted = !part.isDamaged && ids.some((id) => part.channels.has(id));
-    if (!isWanted || this.reads.has(part.offset) || this.chunks.get(part.offset)) return;
-    const onTheWay = [...this.reads.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    if (onTheWay + part.bytes > AHEAD_BYTES) return;
-    const record = this.source.read(part.offset, part.bytes, signal);
-    // Whoever needs it hears of it, or reads it again.
-    record.catch(() => this.reads.delete(part.offset));
-    this.reads.set(part.offset, { record, bytes: part.bytes });
+    return isWanted && !this.reads.has(part.offset) && !this.chunks.get(part.offset);
+  }
+
+  /** Reads parts that are near one another in the file, at once. */
+  private startReading(parts: Part[], signal?: AbortSignal): void {
+    const [first, last] = [parts.at(0), parts.at(-1)];
+    if (!first || !last) return;
+    const bytes = last.offset + last.bytes - first.offset;
+    const onTheWay = [...this.reads.values()].reduce((sum, each) => sum + each.bytes, 0);
+    if (onTheWay + bytes > AHEAD_BYTES) return;
+    const all = this.source.read(first.offset, bytes, signal);
+    for (const part of parts) {
+      const start = part.offset - first.offset;
+      const record = all.then((found) => found.subarray(start, start + part.bytes));
+      // Whoever needs it hears of it, or reads it again.
+      record.catch(() => this.reads.delete(part.offset));
+      this.reads.set(part.offset, { record, bytes: part.bytes });
+    }
   }
 
   private async recordOf(part: Part, signal?: AbortSignal): Promise<Uint8Array> {
