@@ -4,6 +4,7 @@ import type { ActionsAnswer } from '../replay/actions';
 import type { ProblemError } from '../replay/client';
 import type { Shown } from '../replay/decode/bundle';
 import type { Stretch } from '../replay/idle';
+import type { Lanes } from '../replay/lanes';
 import { Player, SPEEDS } from '../replay/player';
 import { kept, keep } from './preferences';
 
@@ -38,11 +39,13 @@ export class View {
   onPicture: (picture: Shown) => void = () => undefined;
   onNoPicture: (display: number) => void = () => undefined;
   #changes = $state(0);
+  #surveys = $state(0);
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly base: string) {
     this.player = new Player({
       changed: () => this.#changes++,
+      surveyed: () => this.#surveys++,
       picture: (picture) => {
         this.note(picture.display, { sequence: picture.sequence, nanos: picture.captureEndNanos, isLossy: picture.isLossy.includes(1) });
         this.onPicture(picture);
@@ -61,6 +64,12 @@ export class View {
   get now(): Player {
     void this.#changes;
     return this.player;
+  }
+
+  /** The lanes, asked anew whenever there is more of them: seldom, while pictures change often. */
+  get lanes(): Lanes {
+    void this.#surveys;
+    return this.player.lanes;
   }
 
   get changes(): number {

@@ -25,6 +25,8 @@ const LOST_NANOS = 250_000_000;
 export interface Hooks {
   /** Something but the time has changed. */
   changed(): void;
+  /** The lanes, or what of them is idle, have changed. */
+  surveyed(): void;
   picture(picture: Shown): void;
   /** There is no picture to show: why. */
   noPicture(display: number, problem: ProblemError): void;
@@ -103,6 +105,7 @@ export class Player {
       this.displays = displays;
       this.shown = displays.slice(0, 1);
       this.lanes = new Lanes(info.durationNanos);
+      this.hooks.surveyed();
       this.overlay = new Overlay(this.client);
       this.narration = new Narration((from, to, speed) => this.client.ask({ ask: 'voice', from, to, speed }), info.durationNanos);
       this.pumpTimer = setInterval(() => void this.narration?.pump(), 250);
@@ -179,6 +182,7 @@ export class Player {
     this.jumpsIdle = jumps;
     this.idleNanos = idleNanos;
     this.findIdle();
+    this.hooks.surveyed();
     this.hooks.changed();
   }
 
@@ -354,6 +358,7 @@ export class Player {
       if (this.info) this.info.damages = part.damages;
       this.lanes.add(part);
       this.findIdle();
+      this.hooks.surveyed();
       this.hooks.changed();
     };
     try {
