@@ -35,6 +35,10 @@ const pairs = [
   ['on-ink', 'ink', TEXT],
   ['on-ink', 'ink-hover', TEXT],
   ['on-rec', 'rec', TEXT],
+  ['on-accent', 'accent', TEXT],
+  ...[1, 2, 3, 4].map((window) => ['track-window-text', `track-window-${window}`, TEXT]),
+  ...['keys', 'pointer', 'voice', 'marker'].map((track) => [`track-${track}`, 'surface-sunken', MARK]),
+  ['accent-text', 'surface-selected', TEXT],
   ...['bg', 'surface', 'surface-raised'].flatMap((surface) => ['accent', 'rec', 'border-strong'].map((mark) => [mark, surface, MARK])),
 ];
 for (const [theme, colours] of Object.entries({ light, dark })) {

@@ -1,9 +1,17 @@
-// Builds the page into `dist`, with every asset as a file of its own, as the content security policy asks.
+// Builds the two pages into `dist`, with every asset as a file of its own, as the content security policy asks.
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 
 export default defineConfig({
   base: './',
   plugins: [svelte()],
-  build: { outDir: 'dist', emptyOutDir: true, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  worker: { format: 'es' },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    // `index.html`: the application; `web.html`: the collector and `praxis open`.
+    rolldownOptions: { input: ['index.html', 'web.html'] },
+  },
 });

@@ -32,6 +32,8 @@ export interface Backend {
 
   library(): Promise<LibraryDto>;
   sessionPicture(id: string): Promise<Blob | null>;
+  /** Where the player reads a session's bundle. */
+  bundleAddress(id: string): string;
   /** Makes an unsealed or interrupted session whole. */
   sealSession(id: string): Promise<void>;
   approveSession(id: string): Promise<void>;

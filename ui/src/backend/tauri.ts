@@ -1,5 +1,5 @@
 // The backend by the commands and events of the desktop program.
-import { invoke } from '@tauri-apps/api/core';
+import { convertFileSrc, invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
 import type { Backend } from './backend';
 
@@ -24,6 +24,8 @@ export const backend: Backend = {
 
   library: () => invoke('library'),
   sessionPicture: (id) => picture('session_picture', { id }),
+  // `bundle://localhost/ID`, or `http://bundle.localhost/ID` on Windows.
+  bundleAddress: (id) => convertFileSrc(id, 'bundle'),
   sealSession: (id) => invoke('seal_session', { id }),
   approveSession: (id) => invoke('approve_session', { id }),
   retryUpload: (id) => invoke('retry_upload', { id }),

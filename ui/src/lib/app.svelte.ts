@@ -21,6 +21,8 @@ class App {
   home = $state.raw<HomeDto | null>(null);
   settings = $state.raw<SettingsPageDto | null>(null);
   toast = $state.raw<ToastContent | null>(null);
+  /** The session that is played, over the whole window. */
+  playing = $state.raw<{ id: string; title: string } | null>(null);
   isCountingDown = $state(false);
   isStarting = $state(false);
   /** Why the program does not answer. */
@@ -88,6 +90,7 @@ class App {
   /** The button, the hotkey or the tray asks for a recording. */
   askToRecord = async () => {
     if (this.recording || this.isCountingDown || this.isStarting || this.isSettingHotkey) return;
+    this.playing = null;
     this.page = 'record';
     this.startProblem = null;
     if (!this.home) await this.refreshHome();

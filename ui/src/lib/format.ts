@@ -93,3 +93,12 @@ export function listed(words: string[]): string {
 export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1).replace(/\.$/, '');
 }
+
+/** `0:41:52.300`, of nanoseconds. */
+export function exactClock(nanos: number): string {
+  const millis = Math.floor(nanos / 1e6);
+  return `${clock(millis)}.${String(millis % 1000).padStart(3, '0')}`;
+}
+
+/** `0:41:52.3`, of nanoseconds. */
+export const rowClock = (nanos: number): string => exactClock(nanos).slice(0, -2);

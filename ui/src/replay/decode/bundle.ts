@@ -2,59 +2,33 @@
 //
 // A finished file is read by its index; any other is gone through once, which makes one. Session times are numbers of
 // nanoseconds: exact for 104 days.
+import { breathe } from './breathe';
 import { ByteCache } from './cache';
-import { BundleError, foreignProfile, malformed, newerFormat, noManifest, noPicture, unreadablePicture } from './errors';
+import { noPicture, unreadablePicture } from './errors';
+import type { BundleError } from './errors';
 import { Fields } from './fields';
 import { parseJson } from './json';
-import type { Ending, Manifest, MessageOf, Recovery, Seal } from './types';
 import { decodeNarration } from './narration';
 import type { NarrationBlock } from './narration';
+import { openBundle, reduceEnds, sessionNanos } from './open';
+import type { BundleInfo, Opened, Part } from './open';
 import { PictureDecoder } from './picture';
 import type { Picture } from './picture';
-import { maxBytes, op, parseMetadata } from './record';
 import type { RawMessage } from './record';
-import { chunkAt, reasonOf, scan } from './scan';
-import type { Item } from './scan';
+import { chunkAt, reasonOf } from './scan';
 import type { ByteSource } from './source';
-import { TAIL_BYTES, parseSummary, summaryStart } from './summary';
-import type { Summary } from './summary';
 import { channelOf, deltaId, keyId, trackId } from './track';
 import type { JsonTrack } from './track';
+import type { MessageOf } from './types';
 
-export const FORMAT_VERSION = 1;
-const PROFILE = 'praxis';
+export type { BundleInfo, Damage } from './open';
+
 /** Decompressed chunks that are kept: seeking near by then reads nothing. */
 const CHUNK_CACHE_BYTES = 64 * 1024 * 1024;
-/** How far back messages of different tracks may be out of order. */
-const OUT_OF_ORDER_NANOS = 500_000_000;
-/** What is read at the end at once: footer, and mostly the whole summary. */
-const TAIL_READ_BYTES = 64 * 1024;
-
-/** A stretch of the file that cannot be read, by bytes and by session time. */
-export interface Damage {
-  startByte: number;
-  endByte: number;
-  /** Session time of the newest message before it and of the oldest after it; undefined if none follows. */
-  afterNanos: number;
-  beforeNanos: number | undefined;
-  why: string;
-}
-
-export interface BundleInfo {
-  manifest: Manifest;
-  /** Missing after a crash. */
-  ending: Ending | undefined;
-  /** Missing if nothing was left out. */
-  recovery: Recovery | undefined;
-  seal: Seal | undefined;
-  /** Whether footer and closing magic are there. */
-  isComplete: boolean;
-  bytes: number;
-  /** Its end, or its newest message if it has no end. */
-  durationNanos: number;
-  /** Of this very file, as far as it has been read. A sealed file is not read as a whole. */
-  damages: Damage[];
-}
+/** Most bytes that are read before they are needed. */
+const AHEAD_BYTES = 16 * 1024 * 1024;
+/** Most bytes of one read of several parts. */
+const READ_BYTES = 4 * 1024 * 1024;
 
 export interface Message<T> {
   sequence: number;
@@ -62,58 +36,43 @@ export interface Message<T> {
   message: T;
 }
 
-/** What is at a place of the file, in file order. */
-interface Part {
-  offset: number;
-  bytes: number;
-  /** Session times. Of damage without an index: of the newest message before it, and how much earlier it may begin. */
-  startNanos: number;
-  endNanos: number;
-  channels: ReadonlySet<number>;
-  isDamaged: boolean;
+/** A picture, and until when it is the newest one: at that time at the earliest there is another. */
+export interface Shown extends Picture {
+  sameUntilNanos: number;
 }
 
-interface Facts {
-  foreignProfile?: string;
-  manifest?: Manifest;
-  ending?: Ending;
-  recovery?: Recovery;
-  seal?: Seal;
+/** How far a decoder has come: up to, and without, that message of that part, and up to that session time. */
+interface Position {
+  decoder: PictureDecoder;
+  part: number;
+  message: number;
+  nanos: number;
 }
 
 export class Bundle {
-  private readonly chunks = new ByteCache<number, RawMessage[]>(CHUNK_CACHE_BYTES);
+  readonly info: BundleInfo;
+  readonly parts: Part[];
+  private readonly attachments: Opened['attachments'];
+  private readonly chunks: ByteCache<number, RawMessage[]>;
+  /** Records on their way, by offset. */
+  private readonly reads = new Map<number, { record: Promise<Uint8Array>; bytes: number }>();
   /** Per display a decoder and how far it has come. */
   private readonly decoders = new Map<number, Position>();
 
   private constructor(
     private readonly source: ByteSource,
-    private readonly parts: Part[],
-    readonly info: BundleInfo,
-  ) {}
+    { info, parts, attachments }: Opened,
+    cacheBytes: number,
+  ) {
+    this.info = info;
+    this.parts = parts;
+    this.attachments = attachments;
+    this.chunks = new ByteCache(cacheBytes);
+  }
 
   /** Reads what a bundle is and where everything is in it. */
-  static async open(source: ByteSource, signal?: AbortSignal): Promise<Bundle> {
-    const bytes = await source.size(signal);
-    const facts: Facts = {};
-    // The manifest comes first, whatever follows; a file that cannot be read so far is none.
-    for await (const item of scan(source, signal)) {
-      note(facts, item);
-      if (facts.manifest) break;
-    }
-    const manifest = facts.manifest;
-    if (!manifest) throw facts.foreignProfile === undefined ? noManifest() : foreignProfile(facts.foreignProfile);
-    const epoch = manifest.epoch_wall_nanos;
-    const summary = await readSummary(source, bytes, signal);
-    const found = summary
-      ? await fromSummary(source, summary, facts, epoch, signal)
-      : await fromScan(source, facts, epoch, signal);
-    const newest = Math.max(0, ...reduceEnds(found.parts));
-    const { ending, recovery, seal } = facts;
-    const durationNanos = Math.max(newest, ending?.session_time_nanos ?? 0);
-    const { isComplete, damages } = found;
-    const info = { manifest, ending, recovery, seal, isComplete, bytes, durationNanos, damages };
-    return new Bundle(source, found.parts, info);
+  static async open(source: ByteSource, signal?: AbortSignal, cacheBytes = CHUNK_CACHE_BYTES): Promise<Bundle> {
+    return new Bundle(source, await openBundle(source, signal), cacheBytes);
   }
 
   /** Numbers of the displays that have pictures. */
@@ -129,53 +88,82 @@ export class Bundle {
   }
 
   /** The newest picture of a display at or before a session time. */
-  async pictureAt(display: number, nanos: number, signal?: AbortSignal): Promise<Picture> {
-    const position = { ...(await this.startOf(display, nanos, signal)) };
+  async pictureAt(display: number, nanos: number, signal?: AbortSignal): Promise<Shown> {
     const ids = [deltaId(display), keyId(display)];
+    this.readWhatPictureNeeds(display, nanos, ids, signal);
+    const position = { ...(await this.startOf(display, nanos, signal)) };
     // Whether a picture may be lost between the one that is found and the time. The next one tells by its number.
     let [isUncertain, hasDamage, isSettled] = [false, false, false];
+    let sameUntilNanos = Infinity;
     let failure: BundleError | undefined;
     let sequence = position.decoder.held;
-    for (; position.part < this.parts.length && !isSettled; position.part++, position.message = 0) {
-      const part = this.parts[position.part];
-      const isUnknown = part.isDamaged && part.channels.size === 0;
-      if (part.startNanos > nanos && !isUnknown && !hasDamage) break;
-      const messages = await this.messagesOf(part, ids, signal);
-      if (messages === 'damaged') {
-        const since = Math.max((position.decoder.endNanos ?? -1) + 1, part.startNanos);
-        hasDamage = true;
-        isUncertain ||= since <= nanos;
-        continue;
-      }
-      for (; position.message < messages.length; position.message++) {
-        const message = messages[position.message];
-        if (!ids.includes(message.channel)) continue;
-        if (this.nanosOf(message.logTime) > nanos) {
-          isSettled = true;
-          const follows = sequence === undefined || (sequence + 1) >>> 0 === message.sequence;
-          isUncertain = !follows && position.decoder.endNanos !== nanos;
-          break;
+    try {
+      for (; position.part < this.parts.length && !isSettled; position.part++, position.message = 0) {
+        const part = this.parts[position.part];
+        const isUnknown = part.isDamaged && part.channels.size === 0;
+        if (part.startNanos > nanos && !isUnknown && !hasDamage) break;
+        const messages = await this.messagesOf(part, ids, signal);
+        if (messages === 'damaged') {
+          const since = Math.max((position.decoder.endNanos ?? -1) + 1, part.startNanos);
+          hasDamage = true;
+          isUncertain ||= since <= nanos;
+          continue;
         }
-        failure = attempt(() => position.decoder.apply(message.sequence, message.data));
-        isUncertain = false;
-        sequence = message.sequence;
+        for (; position.message < messages.length; position.message++) {
+          const message = messages[position.message];
+          if (!ids.includes(message.channel)) continue;
+          const at = this.nanosOf(message.logTime);
+          if (at > nanos) {
+            isSettled = true;
+            sameUntilNanos = at;
+            const follows = sequence === undefined || (sequence + 1) >>> 0 === message.sequence;
+            isUncertain = !follows && position.decoder.endNanos !== nanos;
+            break;
+          }
+          failure = attempt(() => position.decoder.apply(message.sequence, message.data));
+          isUncertain = false;
+          sequence = message.sequence;
+        }
+        if (isSettled) break;
+        await breathe(signal);
       }
-      if (isSettled) break;
+    } catch (error) {
+      // What has been decoded is a start for the next picture, if that is later.
+      const { endNanos } = position.decoder;
+      if (!hasDamage && endNanos !== undefined) this.decoders.set(display, { ...position, nanos: endNanos });
+      throw error;
     }
     if (isUncertain || this.isInGap(display, nanos)) throw unreadablePicture(display);
     if (failure) throw failure;
     const picture = position.decoder.picture();
     if (!picture) throw noPicture(display, nanos);
     if (!hasDamage) this.decoders.set(display, { ...position, nanos });
-    return picture;
+    if (!isSettled) sameUntilNanos = this.startAfter(position.part, ids);
+    return { ...picture, sameUntilNanos };
   }
 
-  /** Whether recovery left out pictures of that time. */
-  private isInGap(display: number, nanos: number): boolean {
-    return (this.info.recovery?.picture_gaps ?? []).some(
-      ({ track, after_nanos, before_nanos }) =>
-        track === `screen/${display}` && after_nanos <= nanos && nanos < (before_nanos ?? Infinity),
-    );
+  /** Starts reading what comes after a picture, so that it is there when it is played. */
+  readAhead(display: number, nanos: number, untilNanos: number): void {
+    const ids = [deltaId(display), keyId(display), trackId('narration'), trackId('pointer'), trackId('keys')];
+    for (const part of this.parts) {
+      if (part.startNanos > untilNanos) break;
+      if (part.endNanos > nanos && this.isToBeRead(part, ids)) this.startReading([part]);
+    }
+  }
+
+  /** When the next picture of a display is after a session time, or the last one before it. */
+  async pictureBeside(display: number, nanos: number, isNext: boolean, signal?: AbortSignal): Promise<number | undefined> {
+    const ids = [deltaId(display), keyId(display)];
+    const parts = isNext ? this.parts : this.parts.toReversed();
+    for (const part of parts) {
+      if (part.isDamaged || (isNext ? part.endNanos <= nanos : part.startNanos >= nanos)) continue;
+      const messages = await this.messagesOf(part, ids, signal);
+      if (messages === 'damaged') continue;
+      const times = messages.filter(({ channel }) => ids.includes(channel)).map(({ logTime }) => this.nanosOf(logTime));
+      const found = isNext ? times.find((time) => time > nanos) : times.findLast((time) => time < nanos);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** Every picture of a display in order, or why it cannot be shown. */
@@ -209,6 +197,26 @@ export class Bundle {
     return found;
   }
 
+  /** The newest message of a track at or before a session time. */
+  async latest<T extends JsonTrack>(
+    track: T,
+    nanos: number,
+    signal?: AbortSignal,
+  ): Promise<Message<MessageOf[T]> | undefined> {
+    const id = trackId(track);
+    for (let at = this.parts.length - 1; at >= 0; at--) {
+      const part = this.parts[at];
+      if (part.isDamaged || part.startNanos > nanos || !part.channels.has(id)) continue;
+      const messages = await this.messagesOf(part, [id], signal);
+      if (messages === 'damaged') continue;
+      const found = messages.findLast(({ channel, logTime }) => channel === id && this.nanosOf(logTime) <= nanos);
+      if (!found) continue;
+      const message = parseJson<MessageOf[T]>(track, found.data);
+      return { sequence: found.sequence, nanos: this.nanosOf(found.logTime), message };
+    }
+    return undefined;
+  }
+
   /** The blocks of narration that begin in a stretch of time, ends included. */
   async narration(from: number, to: number, signal?: AbortSignal): Promise<NarrationBlock[]> {
     const blocks: NarrationBlock[] = [];
@@ -216,6 +224,38 @@ export class Bundle {
       blocks.push(decodeNarration(nanos, data));
     }
     return blocks;
+  }
+
+  /** A small picture (JPEG) of what a display showed at a time or up to ten seconds before; undefined if there is none. */
+  async thumbnail(display: number, nanos: number, signal?: AbortSignal) {
+    const name = `praxis.thumbnail/${display}`;
+    let found: { offset: number; bytes: number; nanos: number } | undefined;
+    for (const { logTime, ...entry } of this.attachments) {
+      const at = this.nanosOf(logTime);
+      if (entry.name === name && at <= nanos && at >= (found?.nanos ?? 0)) found = { ...entry, nanos: at };
+    }
+    if (!found) return undefined;
+    const record = await this.source.read(found.offset, found.bytes, signal);
+    const fields = new Fields('attachment', record);
+    fields.take(9 + 16);
+    fields.text();
+    fields.text();
+    return { nanos: found.nanos, jpeg: fields.take(fields.size()).slice() };
+  }
+
+  /** Goes through the whole file once, chunk by chunk. */
+  async *walk(ids: number[], signal?: AbortSignal) {
+    for (const [at, part] of this.parts.entries()) {
+      for (const next of this.parts.slice(at + 1, at + 3)) if (this.isToBeRead(next, ids)) this.startReading([next], signal);
+      const messages = await this.messagesOf(part, ids, signal);
+      this.chunks.delete(part.offset);
+      if (messages === 'damaged') continue;
+      const wanted = messages.filter(({ channel }) => ids.includes(channel));
+      yield {
+        doneNanos: part.endNanos,
+        messages: wanted.map(({ channel, logTime, data }) => ({ channel, nanos: this.nanosOf(logTime), data })),
+      };
+    }
   }
 
   private async *raw(ids: number[], from: number, to: number, signal?: AbortSignal) {
@@ -227,7 +267,24 @@ export class Bundle {
         const nanos = this.nanosOf(logTime);
         if (ids.includes(channel) && nanos >= from && nanos <= to) yield { sequence, nanos, data };
       }
+      await breathe(signal);
     }
+  }
+
+  /** Whether recovery left out pictures of that time. */
+  private isInGap(display: number, nanos: number): boolean {
+    return (this.info.recovery?.picture_gaps ?? []).some(
+      ({ track, after_nanos, before_nanos }) =>
+        track === `screen/${display}` && after_nanos <= nanos && nanos < (before_nanos ?? Infinity),
+    );
+  }
+
+  /** When the first part from that one on begins that may have a message on these channels. */
+  private startAfter(at: number, ids: number[]): number {
+    for (const part of this.parts.slice(at)) {
+      if (ids.some((id) => part.channels.has(id))) return part.startNanos;
+    }
+    return Infinity;
   }
 
   /** Where decoding a picture begins: where the decoder is, if that is nearer; else at a keyframe. */
@@ -251,6 +308,62 @@ export class Bundle {
     return { decoder: new PictureDecoder(display), part: 0, message: 0, nanos };
   }
 
+  /** Asks at once for everything between the keyframe, or where the decoder is, and the picture. */
+  private readWhatPictureNeeds(display: number, nanos: number, ids: number[], signal?: AbortSignal): void {
+    const kept = this.decoders.get(display);
+    const wanted: Part[] = [];
+    for (let at = this.parts.length - 1; at >= 0; at--) {
+      const part = this.parts[at];
+      if (part.startNanos > nanos) continue;
+      if (this.isToBeRead(part, ids)) wanted.unshift(part);
+      const isStart = part.channels.has(keyId(display)) && !part.isDamaged;
+      if (isStart || (kept && kept.nanos <= nanos && at <= kept.part)) break;
+    }
+    // Neighbours are one read: each has its price.
+    while (wanted.length > 0) {
+      const [first] = wanted;
+      const isNear = (part: Part) => part.offset >= first.offset && part.offset + part.bytes - first.offset <= READ_BYTES;
+      const beyond = wanted.findIndex((part, at) => at > 0 && !isNear(part));
+      this.startReading(wanted.splice(0, beyond < 0 ? wanted.length : beyond), signal);
+    }
+  }
+
+  private isToBeRead(part: Part, ids: number[]): boolean {
+    const isWanted = !part.isDamaged && ids.some((id) => part.channels.has(id));
+    return isWanted && !this.reads.has(part.offset) && !this.chunks.get(part.offset);
+  }
+
+  /** Reads parts that are near one another in the file, at once. */
+  private startReading(parts: Part[], signal?: AbortSignal): void {
+    const [first, last] = [parts.at(0), parts.at(-1)];
+    if (!first || !last) return;
+    const bytes = last.offset + last.bytes - first.offset;
+    const onTheWay = [...this.reads.values()].reduce((sum, each) => sum + each.bytes, 0);
+    if (onTheWay + bytes > AHEAD_BYTES) return;
+    const all = this.source.read(first.offset, bytes, signal);
+    for (const part of parts) {
+      const start = part.offset - first.offset;
+      const record = all.then((found) => found.subarray(start, start + part.bytes));
+      // Whoever needs it hears of it, or reads it again.
+      record.catch(() => this.reads.delete(part.offset));
+      this.reads.set(part.offset, { record, bytes: part.bytes });
+    }
+  }
+
+  private async recordOf(part: Part, signal?: AbortSignal): Promise<Uint8Array> {
+    const early = this.reads.get(part.offset);
+    if (early) {
+      try {
+        return await early.record;
+      } catch {
+        signal?.throwIfAborted();
+      } finally {
+        this.reads.delete(part.offset);
+      }
+    }
+    return this.source.read(part.offset, part.bytes, signal);
+  }
+
   /** The messages of a chunk, none if it has none on these channels. */
   private async messagesOf(part: Part, ids: number[], signal?: AbortSignal): Promise<RawMessage[] | 'damaged'> {
     signal?.throwIfAborted();
@@ -260,7 +373,7 @@ export class Bundle {
     if (part.isDamaged) return 'damaged';
     const kept = this.chunks.get(part.offset);
     if (kept) return kept;
-    const record = await this.source.read(part.offset, part.bytes, signal);
+    const record = await this.recordOf(part, signal);
     try {
       const messages = chunkAt(record);
       const bytes = messages.reduce((sum, message) => sum + message.data.length + 128, 0);
@@ -286,25 +399,6 @@ export class Bundle {
   }
 }
 
-/** How far a decoder has come: up to, and without, that message of that part, and up to that session time. */
-interface Position {
-  decoder: PictureDecoder;
-  part: number;
-  message: number;
-  nanos: number;
-}
-
-function sessionNanos(logTime: bigint, epoch: bigint): number {
-  return logTime > epoch ? Number(logTime - epoch) : 0;
-}
-
-/** The newest end, in a list of one or none: lists of any length can be spread no further. */
-function reduceEnds(parts: Part[]): number[] {
-  let newest = -1;
-  for (const part of parts) newest = Math.max(newest, part.endNanos);
-  return newest < 0 ? [] : [newest];
-}
-
 /** What went wrong with the bytes of a picture, if anything did. */
 function attempt(work: () => void): BundleError | undefined {
   try {
@@ -314,103 +408,4 @@ function attempt(work: () => void): BundleError | undefined {
     reasonOf(error);
     return error as BundleError;
   }
-}
-
-/** Takes note of what an item says of the session. */
-function note(facts: Facts, item: Item): void {
-  if (item.kind !== 'record') return;
-  if (item.opcode === op.header) {
-    const profile = new Fields('header', item.content).text();
-    // With a manifest it is a damaged header.
-    if (profile !== PROFILE) facts.foreignProfile = profile.slice(0, 40);
-  }
-  if (item.opcode === op.metadata) noteMetadata(facts, item.content);
-}
-
-function noteMetadata(facts: Facts, content: Uint8Array): void {
-  const { name, json } = parseMetadata(content);
-  if (name === 'praxis.manifest') {
-    const manifest = parseJson<Manifest>(name, json);
-    if (manifest.format_version > FORMAT_VERSION) throw newerFormat(manifest.format_version, FORMAT_VERSION);
-    // The second copy is for when the first is damaged.
-    facts.manifest ??= manifest;
-  }
-  if (name === 'praxis.ending') facts.ending = parseJson(name, json);
-  if (name === 'praxis.recovery') facts.recovery = parseJson(name, json);
-  if (name === 'praxis.seal') facts.seal = parseJson(name, json);
-}
-
-/** The summary, if the file has a sound one. A damaged one is no reason to show nothing. */
-async function readSummary(source: ByteSource, bytes: number, signal?: AbortSignal): Promise<Summary | undefined> {
-  if (bytes < TAIL_BYTES) return undefined;
-  const end = bytes - TAIL_BYTES;
-  const readFrom = Math.max(0, bytes - TAIL_READ_BYTES);
-  const last = await source.read(readFrom, bytes - readFrom, signal);
-  const tail = last.subarray(end - readFrom);
-  const start = summaryStart(bytes, tail);
-  if (start === undefined) return undefined;
-  const summary =
-    start >= readFrom
-      ? last.subarray(start - readFrom, end - readFrom)
-      : await source.read(start, end - start, signal);
-  try {
-    return parseSummary(bytes, summary, tail);
-  } catch (error) {
-    reasonOf(error);
-    return undefined;
-  }
-}
-
-interface Found {
-  parts: Part[];
-  isComplete: boolean;
-  damages: Damage[];
-}
-
-async function fromSummary(
-  source: ByteSource,
-  summary: Summary,
-  facts: Facts,
-  epoch: bigint,
-  signal?: AbortSignal,
-): Promise<Found> {
-  for (const { offset, bytes, name } of summary.metadata) {
-    if (name === 'praxis.manifest') continue;
-    if (bytes > (maxBytes(op.metadata) ?? 0)) throw malformed('metadata index', offset, `a record of ${bytes} bytes`);
-    const record = new Fields('metadata', await source.read(offset, bytes, signal));
-    if (record.u8() !== op.metadata || record.size() !== record.left) {
-      throw malformed('metadata', offset, 'no metadata is there');
-    }
-    noteMetadata(facts, record.rest());
-  }
-  const limit = maxBytes(op.chunk) ?? 0;
-  const parts = summary.chunks.map(({ offset, bytes, startTime, endTime, channels }) => {
-    if (bytes > limit) throw malformed('chunk index', offset, `a chunk of ${bytes} bytes`);
-    const [startNanos, endNanos] = [sessionNanos(startTime, epoch), sessionNanos(endTime, epoch)];
-    return { offset, bytes, startNanos, endNanos, channels, isDamaged: false };
-  });
-  return { parts, isComplete: true, damages: [] };
-}
-
-async function fromScan(source: ByteSource, facts: Facts, epoch: bigint, signal?: AbortSignal): Promise<Found> {
-  const found: Found = { parts: [], isComplete: false, damages: [] };
-  let newest = 0;
-  for await (const item of scan(source, signal)) {
-    note(facts, item);
-    if (item.kind === 'complete') found.isComplete = true;
-    if (item.kind === 'damage') {
-      const { start, end, why } = item;
-      found.damages.push({ startByte: start, endByte: end, afterNanos: newest, beforeNanos: undefined, why });
-      const times = { startNanos: Math.max(0, newest - OUT_OF_ORDER_NANOS), endNanos: newest };
-      found.parts.push({ offset: start, bytes: end - start, ...times, channels: new Set(), isDamaged: true });
-    }
-    if (item.kind !== 'chunk') continue;
-    const startNanos = sessionNanos(item.startTime, epoch);
-    const endNanos = sessionNanos(item.endTime, epoch);
-    for (const damage of found.damages) damage.beforeNanos ??= startNanos;
-    newest = Math.max(newest, endNanos);
-    const channels = new Set(item.messages.map((message) => message.channel));
-    found.parts.push({ offset: item.offset, bytes: item.bytes, startNanos, endNanos, channels, isDamaged: false });
-  }
-  return found;
 }

@@ -1,28 +1,48 @@
 // What passes between the player and the worker that decodes: one answer to each question, pictures without a copy.
-import type { BundleInfo, Message } from './bundle';
+import type { BundleInfo, Message, Shown } from './bundle';
 import type { ErrorKind } from './errors';
 import type { NarrationBlock } from './narration';
-import type { Picture } from './picture';
+import type { SurveyPart } from './survey';
 import type { JsonTrack } from './track';
 import type { MessageOf } from './types';
+import type { VoiceRun } from './voice';
 
 /** Times are session times in nanoseconds; stretches include their ends. */
 export type Question =
-  | { ask: 'open'; url: string }
-  | { ask: 'picture'; display: number; nanos: number }
+  /** `isLight`: it only goes through the bundle, keeps little and lets others read first. */
+  | { ask: 'open'; url: string; isLight?: boolean }
+  /** A newer one stops an older one of the same display. With `aheadNanos` what follows is read in advance. */
+  | { ask: 'picture'; display: number; nanos: number; aheadNanos?: number }
+  | { ask: 'pictureBeside'; display: number; nanos: number; isNext: boolean }
   | { ask: 'pictureTimes'; display: number; from: number; to: number }
   | { ask: 'messages'; track: JsonTrack; from: number; to: number }
-  | { ask: 'narration'; from: number; to: number };
+  | { ask: 'latest'; track: JsonTrack; nanos: number }
+  | { ask: 'narration'; from: number; to: number }
+  /** The narration of a stretch of time, its end not included, as it sounds at a speed. */
+  | { ask: 'voice'; from: number; to: number; speed: number }
+  | { ask: 'thumbnail'; display: number; nanos: number }
+  /** Goes through the whole bundle; answered in parts (`part`), the last one as an answer. */
+  | { ask: 'survey' };
 
 export type AnswerTo<Q extends Question> = Q extends { ask: 'open' }
   ? { info: BundleInfo; displays: number[] }
   : Q extends { ask: 'picture' }
-    ? Picture
-    : Q extends { ask: 'pictureTimes' }
-      ? number[]
-      : Q extends { ask: 'messages'; track: infer T extends JsonTrack }
-        ? Message<MessageOf[T]>[]
-        : NarrationBlock[];
+    ? Shown
+    : Q extends { ask: 'pictureBeside' }
+      ? number | undefined
+      : Q extends { ask: 'pictureTimes' }
+        ? number[]
+        : Q extends { ask: 'messages'; track: infer T extends JsonTrack }
+          ? Message<MessageOf[T]>[]
+          : Q extends { ask: 'latest'; track: infer T extends JsonTrack }
+            ? Message<MessageOf[T]> | undefined
+            : Q extends { ask: 'voice' }
+              ? VoiceRun[]
+              : Q extends { ask: 'thumbnail' }
+                ? { nanos: number; jpeg: Uint8Array<ArrayBuffer> } | undefined
+                : Q extends { ask: 'survey' }
+                  ? SurveyPart
+                  : NarrationBlock[];
 
 export interface Problem {
   /** `cancelled` if that was asked for. */
@@ -34,4 +54,7 @@ export interface Problem {
 export type ToWorker = { id: number; question: Question } | { cancel: number };
 
 /** From the worker. */
-export type FromWorker = { id: number; answer: AnswerTo<Question> } | { id: number; problem: Problem };
+export type FromWorker =
+  | { id: number; answer: AnswerTo<Question> }
+  | { id: number; problem: Problem }
+  | { id: number; part: SurveyPart };

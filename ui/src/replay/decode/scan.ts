@@ -9,6 +9,7 @@ import { MAGIC, RECORD_HEADER_BYTES, areEqual, chunkMessages, maxBytes, op } fro
 import { openChunk, parseChunk, parseMetadata } from './record';
 import type { RawMessage } from './record';
 import type { ByteSource } from './source';
+import { zstdReady } from './zstd';
 
 export type Item =
   /** A chunk whose CRC holds and whose messages all parse; `bytes` is the length of its record. */
@@ -29,6 +30,7 @@ const ZSTD = Uint8Array.of(4, 0, 0, 0, 0x7a, 0x73, 0x74, 0x64);
 const OUR_METADATA = new TextEncoder().encode('praxis.');
 
 export async function* scan(source: ByteSource, signal?: AbortSignal): AsyncGenerator<Item> {
+  await zstdReady();
   const size = await source.size(signal);
   const read = (offset: number, length: number) => {
     signal?.throwIfAborted();

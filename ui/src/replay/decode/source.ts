@@ -22,12 +22,12 @@ export function memorySource(bytes: Uint8Array): ByteSource {
 }
 
 /** A file behind an address that answers ranges. */
-export function rangeSource(url: string): ByteSource {
+export function rangeSource(url: string, priority: RequestPriority = 'auto'): ByteSource {
   const ask = async (first: number, last: number, signal?: AbortSignal) => {
     const headers = { Range: `bytes=${first}-${last}` };
     let answer: Response;
     try {
-      answer = await fetch(url, { headers, signal, cache: 'no-store' });
+      answer = await fetch(url, { headers, signal, cache: 'no-store', priority });
     } catch (error) {
       signal?.throwIfAborted();
       throw sourceFailed(error instanceof Error ? error.message : String(error));

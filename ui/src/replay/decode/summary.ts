@@ -19,9 +19,18 @@ export interface ChunkEntry {
   channels: ReadonlySet<number>;
 }
 
+/** A file within the file. */
+export interface AttachmentEntry {
+  offset: number;
+  bytes: number;
+  logTime: bigint;
+  name: string;
+}
+
 export interface Summary {
   /** In file order. */
   chunks: ChunkEntry[];
+  attachments: AttachmentEntry[];
   metadata: { offset: number; bytes: number; name: string }[];
 }
 
@@ -42,9 +51,17 @@ export function parseSummary(fileBytes: number, summary: Uint8Array, tail: Uint8
   const expected = new Fields('footer', tail.subarray(25)).u32();
   const found = crc32(covered, crc32(summary));
   if (found !== expected) throw checksum('summary', found, expected);
-  const result: Summary = { chunks: [], metadata: [] };
+  const result: Summary = { chunks: [], attachments: [], metadata: [] };
   for (const { opcode, content } of records(summary)) {
     if (opcode === op.chunkIndex) result.chunks.push(parseChunkIndex(content, fileBytes));
+    if (opcode === op.attachmentIndex) {
+      const fields = new Fields('attachment index', content);
+      const [offset, bytes, logTime] = [fields.size(), fields.size(), fields.u64()];
+      fields.take(16);
+      const name = fields.text();
+      if (offset + bytes > fileBytes) throw malformed('attachment index', offset, 'an attachment outside the file');
+      result.attachments.push({ offset, bytes, logTime, name });
+    }
     if (opcode === op.metadataIndex) {
       const fields = new Fields('metadata index', content);
       result.metadata.push({ offset: fields.size(), bytes: fields.size(), name: fields.text() });

@@ -1,0 +1,346 @@
+// The page of the player in a real browser: pictures pixel for pixel, seeks, keys, damage, sign-in, accessibility, strict CSP.
+//
+// `node --test player.mjs`. PRAXIS names the program that `frame` is asked of (target/debug/praxis if it is not set), BUNDLE a
+// sealed bundle of some length with one display, CHROMIUM the browser; the page must have been built (ui/dist).
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+import { PNG } from 'pngjs';
+
+import { servePage } from './page_server.js';
+
+const root = join(import.meta.dirname, '../..');
+const praxis = process.env.PRAXIS ?? join(root, 'target/debug/praxis');
+const bundle = process.env.BUNDLE;
+assert.ok(bundle, 'BUNDLE names a sealed bundle to play; `cargo run -p praxis-bundle --example long_bundle -- FILE` makes one');
+const fixture = (name) => join(root, 'tests/fixtures/conformance', name);
+const folder = mkdtempSync(join(tmpdir(), 'praxis-player-'));
+
+const action = (id, kind, second, more) => ({ id, kind, start_nanos: second * 1e9, end_nanos: second * 1e9 + 1e8, ...more });
+const answer = (list) => ({ reducer_version: 1, parameters: {}, actions: list, left_out: { lone_releases: 0, lone_modifiers: 0 } });
+const actions = answer([
+  action(0, 'click', 1, { x_px: 10, y_px: 20, button: 1, clicks: 2, window: { title: 'Notes', class: 'editor' } }),
+  action(1, 'type', 2, { text: 'mean of twenty', keystrokes: 14, corrections: 0, window: { title: 'Notes', class: 'editor' } }),
+  action(2, 'hotkey', 3, { keys: ['ctrl', 's'], count: 1, window: { title: 'Notes', class: 'editor' } }),
+]);
+const row = (id, title, state, more) => ({
+  bundle_id: id, project: 'olympus', expert: 'heron-7', bytes: 93e6, sha256: '0'.repeat(64), state, reason: null,
+  facts: state === 'verified' ? { title, duration_nanos: 600e9 } : null, offset: 40e6, announced_at_millis: Date.now(), changed_at_millis: Date.now(), ...more,
+});
+const bundles = new Map([
+  ['one', { file: bundle, actions, row: row('one', 'Stability of a pendulum', 'verified') }],
+  ['two', { file: fixture('sealed-damaged.mcap'), actions: answer([]), row: row('two', 'A damaged one', 'verified') }],
+  ['three', { file: fixture('live.mcap'), actions: answer([]), row: row('three', 'Not sealed', 'verified') }],
+  ['voice', { file: fixture('sealed.mcap'), actions: answer([]), row: row('voice', 'With a voice', 'verified') }],
+  ['four', { file: bundle, actions, row: row('four', null, 'receiving') }],
+]);
+
+let browser;
+let server;
+before(async () => {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  server = await servePage(join(root, 'ui/dist'), { bundles });
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Opens the page, runs the work, and holds that the browser had nothing to complain of but what is expected. */
+async function opened(query, work, { url = server.url, expected = /^$/, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(8000);
+  const complaints = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(String(error.stack)));
+  try {
+    await page.goto(url + query);
+    await work(page);
+  } finally {
+    await context.close();
+  }
+  assert.deepEqual(complaints.filter((text) => !expected.test(text)), []);
+}
+
+const stage = (page) => page.locator('.stage').evaluate(({ dataset }) => ({ ...dataset, at: Number(dataset.at), nanos: Number(dataset.nanos) }));
+const settled = (page) => page.waitForFunction(() => ['paused', 'ended'].includes(document.querySelector('.stage')?.dataset.state) && document.querySelector('.stage').dataset.nanos);
+
+/** Waits for two frames: what is said of the time is then of the picture. */
+async function calm(page) {
+  await settled(page);
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+}
+
+async function pixels(page) {
+  const address = await page.locator('canvas.picture').evaluate((canvas) => canvas.toDataURL('image/png'));
+  return PNG.sync.read(Buffer.from(address.split(',')[1], 'base64'));
+}
+
+function frame(file, nanos) {
+  const out = join(folder, 'frame.png');
+  const at = `${Math.floor(nanos / 1e9)}.${String(nanos % 1e9).padStart(9, '0')}`;
+  execFileSync(praxis, ['frame', file, '--display', '0', '--at', at, '-o', out], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return PNG.sync.read(readFileSync(out));
+}
+
+/** `what` says where, if they differ. */
+async function assertSamePicture(page, file, what) {
+  const { at } = await stage(page);
+  const [found, expected] = [await pixels(page), frame(file, at)];
+  assert.deepEqual([found.width, found.height], [expected.width, expected.height]);
+  assert.ok(found.data.equals(expected.data), `${what}: the picture at ${at} ns is not that of the bundle`);
+}
+
+/** Numbers that look random and are the same every time. */
+function randoms(seed) {
+  return () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) / 2 ** 32;
+}
+
+async function place(page, share) {
+  const box = await page.locator('.timeline .body').boundingBox();
+  return [box.x + 1 + share * (box.width - 2), box.y + 40];
+}
+
+test('at 50 random times the picture is the bundle\'s, pixel for pixel', async () => {
+  const random = randoms(1);
+  await opened('?session=one', async (page) => {
+    await calm(page);
+    const times = [];
+    for (let n = 0; n < 50; n++) {
+      const [x, y] = await place(page, random());
+      await page.mouse.click(x, y);
+      await calm(page);
+      times.push((await stage(page)).at);
+      await assertSamePicture(page, bundle, `seek ${n}`);
+    }
+    assert.ok(new Set(times).size > 40);
+  });
+});
+
+test('of 200 seeks in a row the last one is shown', async () => {
+  const random = randoms(2);
+  await opened('?session=one', async (page) => {
+    await calm(page);
+    for (let n = 0; n < 200; n++) await page.mouse.click(...(await place(page, random())));
+    const [x, y] = await place(page, 0.37);
+    await page.mouse.click(x, y);
+    await calm(page);
+    const box = await page.locator('.timeline .body').boundingBox();
+    const duration = Number(await page.locator('.timeline .body').getAttribute('aria-valuemax')) * 1e9;
+    const { at } = await stage(page);
+    assert.ok(Math.abs(at / duration - (x - box.x) / box.width) < 0.01, `${at} of ${duration}`);
+    await assertSamePicture(page, bundle, 'the last seek');
+  });
+});
+
+test('a drag over the timeline ends where it is let go', async () => {
+  await opened('?session=one', async (page) => {
+    await calm(page);
+    await page.mouse.move(...(await place(page, 0.1)));
+    await page.mouse.down();
+    for (let n = 0; n <= 60; n++) await page.mouse.move(...(await place(page, 0.1 + n * 0.01)));
+    await page.mouse.up();
+    await calm(page);
+    await assertSamePicture(page, bundle, 'the release');
+  });
+});
+
+test('it plays at every speed, stays with its clock, and steps through real pictures', async () => {
+  await opened('?session=one&t=30000', async (page) => {
+    await calm(page);
+    await page.keyboard.press('s');
+    for (const speed of [0.25, 1, 4, 16]) {
+      await page.getByLabel('Speed').selectOption(String(speed));
+      const start = await stage(page);
+      await page.keyboard.press('Space');
+      await page.waitForFunction((at) => Number(document.querySelector('.stage').dataset.at) > at, start.at + speed * 0.5e9);
+      assert.equal((await stage(page)).state, 'playing');
+      await page.keyboard.press('k');
+      await calm(page);
+    }
+    const { sequence, at } = await stage(page);
+    await page.keyboard.press('.');
+    await page.waitForFunction((before) => Number(document.querySelector('.stage').dataset.sequence) === Number(before) + 1, sequence);
+    await page.keyboard.press(',');
+    await page.waitForFunction((before) => document.querySelector('.stage').dataset.sequence === before, sequence);
+    await calm(page);
+    assert.ok((await stage(page)).at <= at);
+    await assertSamePicture(page, bundle, 'after steps');
+  });
+});
+
+test('the voice is heard where it belongs, up to four times the speed', async () => {
+  await opened('?session=voice', async (page) => {
+    await calm(page);
+    await page.evaluate(() => {
+      globalThis.heard = [];
+      const { start } = AudioBufferSourceNode.prototype;
+      AudioBufferSourceNode.prototype.start = function (...args) {
+        globalThis.heard.push(this.buffer.duration);
+        return start.apply(this, args);
+      };
+    });
+    const played = async (speed) => {
+      await page.getByLabel('Speed').selectOption(String(speed));
+      await page.evaluate(() => (globalThis.heard.length = 0));
+      await page.keyboard.press('0');
+      await page.keyboard.press('Space');
+      await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'ended');
+      return page.evaluate(() => globalThis.heard.reduce((sum, seconds) => sum + seconds, 0));
+    };
+    const whole = await played(2);
+    assert.ok(whole > 0);
+    assert.ok((await played(4)) < whole);
+    assert.equal(await played(8), 0);
+  });
+});
+
+test('a link leads to its moment', async () => {
+  await opened('?session=one&t=12345', async (page) => {
+    await calm(page);
+    assert.equal((await stage(page)).at, 12_345_000_000);
+    await assertSamePicture(page, bundle, 'the link');
+  });
+});
+
+test('actions lead to their moments, and the list goes along', async () => {
+  await opened('?session=one', async (page) => {
+    await calm(page);
+    await page.locator('[data-action="2"]').click();
+    await calm(page);
+    assert.equal((await stage(page)).at, 3e9);
+    assert.equal(await page.locator('[aria-current="true"][data-action]').getAttribute('data-action'), '2');
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.waitForFunction(() => document.querySelector('.stage').dataset.at === '2000000000');
+    await page.waitForSelector('[data-action="1"][aria-current="true"]');
+    await page.keyboard.press('5');
+    await page.waitForFunction(() => Number(document.querySelector('.stage').dataset.at) > 4e9);
+  });
+});
+
+test('no key acts in the search field; the search finds and is left again', async () => {
+  await opened('?session=one&t=5000', async (page) => {
+    await calm(page);
+    const before = await stage(page);
+    await page.keyboard.press('/');
+    const typed = ' kKjJlL,.[]<>0123456789sScCrRxXzZdDvV?';
+    await page.keyboard.type(typed);
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.keyboard.press('ArrowRight');
+    assert.equal(await page.locator('[data-search]').inputValue(), typed);
+    assert.deepEqual(await stage(page), before);
+    assert.equal(await page.locator('dialog').count(), 0);
+    await page.locator('[data-search]').fill('TWENTY');
+    assert.equal(await page.locator('[data-action]').count(), 1);
+    await page.keyboard.press('Escape');
+    assert.equal(await page.locator('[data-action]').count(), 3);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Space');
+    await page.keyboard.press('Escape');
+    assert.equal((await stage(page)).state, 'paused');
+  });
+});
+
+test('a damaged bundle plays on and says what is missing', async () => {
+  await opened('?session=two', async (page) => {
+    await page.getByRole('button', { name: /damaged place/ }).click();
+    await page.getByText('cannot be read').first().waitFor();
+    await page.keyboard.press('0');
+    await page.keyboard.press('Space');
+    await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'ended');
+  });
+});
+
+test('a bundle that is not sealed plays; what is no bundle is said in a sentence', async () => {
+  await opened('?session=three', async (page) => {
+    await calm(page);
+    await page.getByText('Not sealed').first().waitFor();
+    await page.getByRole('button', { name: 'Both' }).click();
+    await calm(page);
+  });
+  const text = join(folder, 'text.mcap');
+  writeFileSync(text, 'this is no bundle');
+  const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file: text, actions: answer([]) }]]), isCollector: false });
+  await opened('', async (page) => {
+    await page.getByText('This bundle cannot be played').waitFor();
+    await page.getByText('Not a bundle').waitFor();
+  }, { url: other.url });
+  await other.close();
+});
+
+test('without a connection the last picture stays, and it goes on when it is back', async () => {
+  const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file: bundle, actions }]]), isCollector: false });
+  await opened('?t=1000', async (page) => {
+    await calm(page);
+    const { sequence } = await stage(page);
+    await page.waitForTimeout(500);
+    other.state.isDown = true;
+    await page.keyboard.press('9');
+    await page.getByText('cannot be reached').waitFor();
+    assert.equal((await stage(page)).sequence, sequence);
+    other.state.isDown = false;
+    await page.waitForFunction((before) => document.querySelector('.stage').dataset.sequence !== before, sequence);
+    assert.equal(await page.getByText('cannot be reached').count(), 0);
+  }, { url: other.url, expected: /ERR_|Failed to load/ });
+  await other.close();
+});
+
+test('sessions are listed, found and opened; only with the right token', async () => {
+  const other = await servePage(join(root, 'ui/dist'), { bundles, needsToken: true });
+  await opened('', async (page) => {
+    await page.getByLabel('Token').fill('wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('This token is not known here').waitFor();
+    await page.getByLabel('Token').fill('right-token');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('link', { name: 'Stability of a pendulum' }).waitFor();
+    assert.equal(await page.locator('tr[data-bundle]').count(), 5);
+    await page.getByPlaceholder('Search').fill('damaged');
+    await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 1);
+    await page.getByPlaceholder('Search').fill('');
+    await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 5);
+    await page.getByRole('link', { name: 'Stability of a pendulum' }).click();
+    await calm(page);
+    await page.getByRole('button', { name: 'Next session' }).click();
+    await page.waitForFunction(() => document.querySelector('h1')?.textContent === 'A damaged one');
+    await page.getByRole('button', { name: 'Back to the sessions' }).click();
+    await page.getByRole('heading', { name: 'Sessions' }).waitFor();
+  }, { url: other.url, expected: /401|404/ });
+  await other.close();
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`no serious obstacle for anybody (${colorScheme})`, async () => {
+    const check = async (page, what) => {
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      assert.deepEqual(serious.map(({ id, nodes }) => [what, id, nodes.map(({ html }) => html.slice(0, 160))]), []);
+    };
+    const context = { colorScheme, bypassCSP: true, expected: /404/ };
+    await opened('', async (page) => {
+      await page.locator('tr[data-bundle]').first().waitFor();
+      await check(page, 'sessions');
+    }, context);
+    await opened('?session=one&t=5000', async (page) => {
+      await calm(page);
+      await check(page, 'player');
+      for (const tab of ['Events', 'Health', 'About']) {
+        await page.getByRole('tab', { name: tab }).click();
+        await check(page, tab);
+      }
+      await page.keyboard.press('?');
+      await check(page, 'keys');
+    }, context);
+  });
+}

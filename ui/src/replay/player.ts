@@ -1,0 +1,390 @@
+// The player: carries out what its state machine says, with one clock for picture, sound and overlay. It knows no framework.
+import { Client, ProblemError, isCancelled, startWorker } from './client';
+import { Clock } from './clock';
+import type { BundleInfo, Shown } from './decode/bundle';
+import { idleStretches, stretchAt } from './idle';
+import type { Stretch } from './idle';
+import { Lanes } from './lanes';
+import { transition, wantsToPlay } from './machine';
+import type { Event, State } from './machine';
+import { Narration } from './narration';
+import { Newest } from './newest';
+import { Overlay } from './overlay';
+
+export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 3, 4, 8, 16];
+/** A picture that takes longer stops the clock until it is there. */
+const LATE_MILLIS = 400;
+/** At most so often a picture is asked for while scrubbing. */
+const SCRUB_MILLIS = 120;
+const RETRY_MILLIS = 2000;
+/** What of the session is read ahead while playing, at the speed of one. */
+const AHEAD_NANOS = 6_000_000_000;
+/** When a picture cannot be shown, the next try is so much later in the session. */
+const LOST_NANOS = 250_000_000;
+
+export interface Hooks {
+  /** Something but the time has changed. */
+  changed(): void;
+  /** The lanes, or what of them is idle, have changed. */
+  surveyed(): void;
+  picture(picture: Shown): void;
+  /** There is no picture to show: why. */
+  noPicture(display: number, problem: ProblemError): void;
+  jumped(stretch: Stretch): void;
+}
+
+/** Session times between which what is shown of a display is right. */
+interface Held {
+  from: number;
+  until: number;
+}
+
+export class Player {
+  state: State = { name: 'opening' };
+  info: BundleInfo | undefined;
+  displays: number[] = [];
+  shown: number[] = [];
+  lanes = new Lanes(0);
+  idle: Stretch[] = [];
+  /** Why the timeline lacks something. */
+  surveyProblem: string | undefined;
+  /** Why pictures do not come: the connection. The last ones stay. */
+  offline: string | undefined;
+  jumpsIdle = true;
+  idleNanos = 10_000_000_000;
+  overlay: Overlay | undefined;
+  private readonly clock = new Clock(() => performance.now());
+  private readonly client: Client;
+  private readonly surveyor: Client;
+  private narration: Narration | undefined;
+  private readonly held = new Map<number, Held>();
+  private readonly asked = new Map<number, number>();
+  /** Pictures on their way: asked for once. */
+  private readonly pending = new Map<number, { nanos: number; answer: Promise<void> }>();
+  private readonly scrubs: Newest<number>;
+  /** Before it nothing was shown yet: there is nothing to go to. */
+  private firstNanos = 0;
+  private request = 0;
+  private retryAt = 0;
+  private pumpTimer: ReturnType<typeof setInterval> | undefined;
+  private sound: { time: () => number; last: number; at: number } | undefined;
+
+  constructor(
+    private readonly hooks: Hooks,
+    start: () => Client = startWorker,
+  ) {
+    this.client = start();
+    this.surveyor = start();
+    this.scrubs = new Newest(async (nanos) => {
+      const pause = new Promise((resolve) => setTimeout(resolve, SCRUB_MILLIS));
+      await Promise.all([this.show(nanos), pause]);
+    });
+  }
+
+  get durationNanos(): number {
+    return this.info?.durationNanos ?? 0;
+  }
+
+  get nanos(): number {
+    return Math.min(this.clock.now(), this.durationNanos);
+  }
+
+  get speed(): number {
+    return this.clock.speed;
+  }
+
+  get wantsToPlay(): boolean {
+    return wantsToPlay(this.state);
+  }
+
+  /** Opens the bundle at an address and shows the picture of a time. */
+  async open(url: string, startNanos: number): Promise<void> {
+    try {
+      const { info, displays } = await this.client.ask({ ask: 'open', url });
+      this.info = info;
+      this.displays = displays;
+      this.shown = displays.slice(0, 1);
+      this.lanes = new Lanes(info.durationNanos);
+      this.hooks.surveyed();
+      this.overlay = new Overlay(this.client);
+      this.narration = new Narration((from, to, speed) => this.client.ask({ ask: 'voice', from, to, speed }), info.durationNanos);
+      this.pumpTimer = setInterval(() => void this.narration?.pump(), 250);
+      const firsts = await Promise.all(
+        displays.map((display) => this.client.ask({ ask: 'pictureBeside', display, nanos: -1, isNext: true })),
+      );
+      this.firstNanos = Math.min(info.durationNanos, ...firsts.filter((time) => time !== undefined));
+      this.send({ name: 'opened' });
+      this.seek(startNanos);
+      void this.survey(url);
+    } catch (error) {
+      if (!isCancelled(error)) this.send({ name: 'failed', problem: messageOf(error) });
+    }
+  }
+
+  play(): void {
+    // The sound needs a person's deed: this is one.
+    void this.narration?.wake();
+    if (this.state.name === 'ended' || this.nanos >= this.durationNanos) this.seek(0);
+    this.send({ name: 'play' });
+    if (this.state.name === 'playing') this.run();
+  }
+
+  pause(): void {
+    this.hold();
+    this.send({ name: 'pause' });
+    // What is shown may be a picture behind: a paused player shows the one of its time.
+    if (this.state.name === 'paused' && !this.shown.every((display) => this.isHeld(display, this.nanos))) this.seek(this.nanos);
+  }
+
+  toggle(): void {
+    if (this.wantsToPlay) this.pause();
+    else this.play();
+  }
+
+  /** Goes to a session time; only the newest target counts, and whether it plays stays as it was. */
+  seek(nanos: number): void {
+    if (!this.info) return;
+    this.scrubs.clear();
+    const target = this.clamp(nanos);
+    const request = ++this.request;
+    this.hold();
+    this.clock.set(target);
+    this.send({ name: 'seek', request });
+    void this.show(target).then(() => {
+      if (request === this.request) void this.overlay?.need(target);
+      this.send({ name: 'shown', request });
+      if (this.state.name === 'playing') this.run();
+    });
+  }
+
+  /** While something is dragged: shows what can be shown in time. */
+  scrub(nanos: number): void {
+    if (!this.info) return;
+    this.hold();
+    this.send({ name: 'scrub' });
+    const target = this.clamp(nanos);
+    this.clock.set(target);
+    this.scrubs.want(target);
+    this.hooks.changed();
+  }
+
+  setSpeed(speed: number): void {
+    this.clock.setSpeed(speed);
+    if (this.clock.isRunning) this.narration?.start(this.nanos, speed);
+    this.hooks.changed();
+  }
+
+  setVolume(volume: number): void {
+    this.narration?.setVolume(volume);
+  }
+
+  setIdle(jumps: boolean, idleNanos: number): void {
+    this.jumpsIdle = jumps;
+    this.idleNanos = idleNanos;
+    this.findIdle();
+    this.hooks.surveyed();
+    this.hooks.changed();
+  }
+
+  showDisplays(displays: number[]): void {
+    this.shown = displays;
+    this.held.clear();
+    this.hooks.changed();
+    this.seek(this.nanos);
+  }
+
+  /** To the picture after or before the one that is shown, as they were recorded. */
+  async step(isNext: boolean): Promise<void> {
+    if (this.wantsToPlay) this.pause();
+    const from = this.nanos;
+    const times = await Promise.all(
+      this.shown.map((display) => {
+        const start = isNext ? from : Math.min(from, this.held.get(display)?.from ?? from);
+        return this.client.ask({ ask: 'pictureBeside', display, nanos: start, isNext });
+      }),
+    ).catch(() => [] as undefined[]);
+    const found = [...times].filter((time) => time !== undefined);
+    if (found.length > 0) this.seek(isNext ? Math.min(...found) : Math.max(...found));
+  }
+
+  thumbnail(display: number, nanos: number) {
+    return this.surveyor.ask({ ask: 'thumbnail', display, nanos });
+  }
+
+  retry(): void {
+    this.offline = undefined;
+    this.held.clear();
+    this.seek(this.nanos);
+  }
+
+  /** To be called for every frame that is drawn. */
+  tick(): void {
+    if (this.offline && performance.now() > this.retryAt) {
+      this.retryAt = Infinity;
+      this.retry();
+    }
+    if (this.state.name !== 'playing') return;
+    this.watchSound();
+    const nanos = this.clock.now();
+    if (nanos >= this.durationNanos) {
+      this.hold();
+      this.clock.set(this.durationNanos);
+      this.send({ name: 'end' });
+      return;
+    }
+    const stretch = this.jumpsIdle ? stretchAt(this.idle, nanos) : undefined;
+    if (stretch) {
+      this.hooks.jumped(stretch);
+      this.seek(stretch.to);
+      return;
+    }
+    void this.overlay?.need(nanos);
+    for (const display of this.shown) {
+      const since = this.asked.get(display);
+      if (since !== undefined) {
+        if (performance.now() - since > LATE_MILLIS) this.wait();
+      } else if (nanos >= (this.held.get(display)?.until ?? 0)) {
+        void this.follow(display, nanos);
+      }
+    }
+  }
+
+  close(): void {
+    clearInterval(this.pumpTimer);
+    this.narration?.close();
+    this.client.close();
+    this.surveyor.close();
+  }
+
+  /** The next picture of a display, while it plays. */
+  private async follow(display: number, nanos: number): Promise<void> {
+    this.asked.set(display, performance.now());
+    await this.fetch(display, nanos).catch(() => undefined);
+    this.asked.delete(display);
+    if (this.asked.size > 0 || this.state.name !== 'waiting' || this.offline) return;
+    this.send({ name: 'caughtUp' });
+    this.run();
+  }
+
+  private wait(): void {
+    this.hold();
+    this.send({ name: 'late' });
+  }
+
+  private async show(nanos: number): Promise<void> {
+    await Promise.all(
+      this.shown.map(async (display) => {
+        if (!this.isHeld(display, nanos)) await this.fetch(display, nanos);
+      }),
+    ).catch(() => undefined);
+  }
+
+  /** Whether what is shown of a display is right at a time. */
+  private isHeld(display: number, nanos: number): boolean {
+    const held = this.held.get(display);
+    return held !== undefined && held.from <= nanos && nanos < held.until;
+  }
+
+  /** Shows a picture, or says why there is none. Rejects if it is no longer wanted. */
+  private fetch(display: number, nanos: number): Promise<void> {
+    const pending = this.pending.get(display);
+    if (pending?.nanos === nanos) return pending.answer;
+    const answer = this.load(display, nanos).finally(() => {
+      if (this.pending.get(display)?.answer === answer) this.pending.delete(display);
+    });
+    this.pending.set(display, { nanos, answer });
+    return answer;
+  }
+
+  private async load(display: number, nanos: number): Promise<void> {
+    // Until it has come nobody knows what is shown.
+    this.held.delete(display);
+    try {
+      const aheadNanos = this.wantsToPlay ? AHEAD_NANOS * Math.max(1, this.speed) : undefined;
+      const picture = await this.client.ask({ ask: 'picture', display, nanos, aheadNanos });
+      if (!this.shown.includes(display)) return;
+      this.held.set(display, { from: picture.captureEndNanos, until: picture.sameUntilNanos });
+      if (this.offline) this.offline = undefined;
+      this.hooks.picture(picture);
+    } catch (error) {
+      if (isCancelled(error)) throw error;
+      const problem = error instanceof ProblemError ? error : new ProblemError('internal', messageOf(error));
+      if (problem.kind === 'source') {
+        this.offline = problem.message;
+        this.retryAt = performance.now() + RETRY_MILLIS;
+        if (this.state.name === 'playing') this.wait();
+      } else {
+        this.held.set(display, { from: nanos, until: nanos + LOST_NANOS });
+        this.hooks.noPicture(display, problem);
+      }
+    }
+    this.hooks.changed();
+  }
+
+  private run(): void {
+    this.clock.start();
+    const { narration } = this;
+    void narration?.wake().then((time) => {
+      if (!this.clock.isRunning || !time) return;
+      this.clock.drive(time);
+      this.sound = { time, last: time(), at: performance.now() };
+      narration.start(this.nanos, this.speed);
+    });
+  }
+
+  private hold(): void {
+    this.clock.stop();
+    this.narration?.stop();
+    this.clock.drive(() => performance.now());
+    this.sound = undefined;
+  }
+
+  /** A sound device that stops must not stop the player. */
+  private watchSound(): void {
+    const { sound } = this;
+    if (!sound) return;
+    const now = performance.now();
+    if (sound.time() !== sound.last) {
+      sound.last = sound.time();
+      sound.at = now;
+    } else if (now - sound.at > 500) {
+      this.sound = undefined;
+      this.clock.drive(() => performance.now());
+    }
+  }
+
+  private async survey(url: string): Promise<void> {
+    const add = (part: Parameters<Lanes['add']>[0]) => {
+      if (this.info) this.info.damages = part.damages;
+      this.lanes.add(part);
+      this.findIdle();
+      this.hooks.surveyed();
+      this.hooks.changed();
+    };
+    try {
+      await this.surveyor.ask({ ask: 'open', url, isLight: true });
+      add(await this.surveyor.ask({ ask: 'survey' }, add));
+    } catch (error) {
+      if (isCancelled(error)) return;
+      this.surveyProblem = messageOf(error);
+      this.hooks.changed();
+    }
+  }
+
+  private findIdle(): void {
+    const { lanes, idleNanos } = this;
+    this.idle = idleStretches(lanes.isActive, lanes.binNanos, lanes.knownNanos, idleNanos);
+  }
+
+  private clamp(nanos: number): number {
+    return Math.floor(Math.max(this.firstNanos, Math.min(nanos, this.durationNanos)));
+  }
+
+  private send(event: Event): void {
+    const before = this.state;
+    this.state = transition(before, event);
+    if (this.state !== before) this.hooks.changed();
+  }
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
