@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use crate::check::check;
 use crate::file::{TEMPORARY_SUFFIX, digest_of, digest_path, with_suffix};
-use crate::rewrite::{Profile, Rewritten, rewrite};
+use crate::rewrite::{Profile, Rewritten, rewrite_after};
 use crate::scan::Bytes;
 use crate::storage::{Appender, Storage, StorageFile};
 use crate::{Error, Result};
 
 /// Writes the finished form of `source` to `target`. Sealing also writes the SHA-256 beside it. The source is left as it
-/// is, unless it is the target. The temporary file is locked while it is written: one that is not is left over from a crash,
-/// and is replaced.
+/// is, unless it is the target. The temporary file is locked while it is written: one that is not is left over from a crash;
+/// it is replaced, and what it has already is not coded again.
 ///
 /// # Errors
 /// As [`rewrite`]; `Busy` if the same file is being written; `Malformed` if the result does not check. Nothing is left
@@ -87,7 +87,9 @@ fn write_checked(
 ) -> Result<Rewritten> {
     let doing = || format!("writing {}", into.path.display());
     let mut out = BufWriter::with_capacity(1 << 20, into.sink());
-    let rewritten = rewrite(&Watched { source, progress, share: 0.0..WRITING_SHARE }, &mut out, profile)?;
+    let earlier = into.left_over.as_deref().map(|left_over| left_over as &dyn Bytes);
+    let watched = Watched { source, progress, share: 0.0..WRITING_SHARE };
+    let rewritten = rewrite_after(&watched, earlier, &mut out, profile)?;
     out.flush().map_err(Error::io(doing()))?;
     into.file.sync().map_err(Error::io(doing()))?;
     match check(&Watched { source: &*into.file, progress, share: WRITING_SHARE..1.0 })?.findings.first() {
@@ -122,6 +124,8 @@ struct Temporary<'a> {
     storage: &'a dyn Storage,
     path: PathBuf,
     file: Arc<dyn StorageFile>,
+    /// The one that a crash had left: it has no name any more.
+    left_over: Option<Box<dyn StorageFile>>,
     is_renamed: Cell<bool>,
 }
 
@@ -134,17 +138,18 @@ impl<'a> Temporary<'a> {
             ErrorKind::WouldBlock => Error::Busy { path: path.display().to_string() },
             _ => doing()(error),
         };
-        match storage.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+        let left_over = match storage.open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(doing()(error)),
             Ok(left_over) => {
                 left_over.try_lock().map_err(busy)?;
                 storage.remove(&path).map_err(doing())?;
+                Some(left_over)
             }
-        }
+        };
         let file: Arc<dyn StorageFile> = storage.create_new(&path).map_err(doing())?.into();
         let is_renamed = Cell::new(false);
-        let temporary = Self { storage, path: path.clone(), file, is_renamed };
+        let temporary = Self { storage, path: path.clone(), file, left_over, is_renamed };
         temporary.file.try_lock().map_err(busy)?;
         Ok(temporary)
     }

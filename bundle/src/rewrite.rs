@@ -4,6 +4,7 @@
 //! out, and everything left out is named in the `praxis.recovery` record. Memory is one chunk and the index.
 //! Syncing, checking and renaming are the caller's ([`crate::file`]).
 
+mod earlier;
 mod indexed;
 mod named;
 mod thumbnails;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
 pub(crate) use indexed::CHUNK_DIGESTS_NAME;
+use earlier::Earlier;
 use indexed::{Attachment, IndexedWriter};
 pub(crate) use named::uncertain_since;
 use named::{add_damage, add_gap};
@@ -59,13 +61,27 @@ pub struct Rewritten {
 /// `NotMcap`, `ForeignProfile`, `NewerFormat` or `NoManifest` if it is no bundle; `Io`; `Narration` if sealing could
 /// not code a block.
 pub fn rewrite(source: &(impl Bytes + ?Sized), sink: impl Write, profile: Profile) -> Result<Rewritten> {
+    rewrite_after(source, None, sink, profile)
+}
+
+/// [`rewrite`], with what an earlier one of the same source and profile has left unfinished: what is in it already is not
+/// coded again. The result is the same as without.
+///
+/// # Errors
+/// As [`rewrite`]; an unreadable `earlier` is none.
+pub(crate) fn rewrite_after(
+    source: &(impl Bytes + ?Sized),
+    earlier: Option<&dyn Bytes>,
+    sink: impl Write,
+    profile: Profile,
+) -> Result<Rewritten> {
     let mut rewriter = Rewriter {
         profile,
         facts: Facts::default(),
         manifest: None,
         declared: Vec::new(),
         has_begun: false,
-        out: IndexedWriter::new(sink, profile == Profile::Seal)?,
+        out: IndexedWriter::new(sink, profile == Profile::Seal, earlier.map(Earlier::new))?,
         held_pictures: HashMap::new(),
         voice: None,
         damages: Vec::new(),
@@ -89,7 +105,7 @@ struct Held {
     nanos: u64,
 }
 
-struct Rewriter<W: Write> {
+struct Rewriter<'a, W: Write> {
     profile: Profile,
     facts: Facts,
     /// The manifest, word for word.
@@ -98,7 +114,7 @@ struct Rewriter<W: Write> {
     declared: Vec<Channel>,
     /// Whether what stands before the first chunk is written.
     has_begun: bool,
-    out: IndexedWriter<W>,
+    out: IndexedWriter<'a, W>,
     /// Per display, the newest picture that can be decoded.
     held_pictures: HashMap<Track, Held>,
     /// Narration collected for the next sealed block, and the `log_time` of its first sample.
@@ -116,7 +132,7 @@ struct Rewriter<W: Write> {
     thumbnails: Thumbnails,
 }
 
-impl<W: Write> Rewriter<W> {
+impl<W: Write> Rewriter<'_, W> {
     fn take(&mut self, item: Item) -> Result<()> {
         self.facts.note(&item)?;
         match item {
@@ -290,7 +306,11 @@ impl<W: Write> Rewriter<W> {
 
     fn emit_voice(&mut self) -> Result<()> {
         if let Some((log_time, block)) = self.voice.take() {
-            self.out.push(Track::Narration.channel(), log_time, &narration::encode_flac(&block)?)?;
+            let data = match self.out.known_voice(log_time, &block) {
+                Some(data) => data,
+                None => narration::encode_flac(&block)?,
+            };
+            self.out.push(Track::Narration.channel(), log_time, &data)?;
         }
         Ok(())
     }

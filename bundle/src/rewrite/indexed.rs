@@ -6,8 +6,10 @@ use std::io::Write;
 
 use sha2::{Digest, Sha256};
 
+use super::earlier::Earlier;
 use crate::live::{LIBRARY, OpenChunk};
 use crate::manifest::PROFILE;
+use crate::narration::Block;
 use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, Records, op};
 use crate::{Channel, Error, Result, Track};
 
@@ -25,8 +27,10 @@ pub(super) struct Attachment {
 }
 
 /// Writes one file from start to end.
-pub(super) struct IndexedWriter<W> {
+pub(super) struct IndexedWriter<'a, W> {
     out: W,
+    /// What an earlier attempt has left, as long as this one writes the same.
+    earlier: Option<Earlier<'a>>,
     offset: u64,
     /// CRC-32 of the data section so far.
     data_crc: crc32fast::Hasher,
@@ -50,11 +54,12 @@ pub(super) struct IndexedWriter<W> {
     digests: Option<Vec<u8>>,
 }
 
-impl<W: Write> IndexedWriter<W> {
-    pub(super) fn new(out: W, is_sealing: bool) -> Result<Self> {
+impl<'a, W: Write> IndexedWriter<'a, W> {
+    pub(super) fn new(out: W, is_sealing: bool, earlier: Option<Earlier<'a>>) -> Result<Self> {
         let level = if is_sealing { SEALED_ZSTD_LEVEL } else { RECOVERED_ZSTD_LEVEL };
         let mut writer = Self {
             out,
+            earlier,
             offset: 0,
             data_crc: crc32fast::Hasher::new(),
             zstd: zstd::bulk::Compressor::new(level).map_err(Error::io("starting zstd"))?,
@@ -116,7 +121,23 @@ impl<W: Write> IndexedWriter<W> {
     }
 
     pub(super) fn close_chunk(&mut self) -> Result<()> {
-        self.close_chunk_like(&[], &[])
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let Some(mut earlier) = self.earlier.take() else { return self.close_chunk_like(&[], &[]) };
+        let (record, records) = earlier.chunk();
+        let is_same = self.chunk.records.0 == records;
+        self.close_chunk_like(record, records)?;
+        if is_same {
+            earlier.advance();
+            self.earlier = Some(earlier);
+        }
+        Ok(())
+    }
+
+    /// The coded form of a block of voice, if an earlier attempt has left it.
+    pub(super) fn known_voice(&self, log_time: u64, block: &Block) -> Option<Vec<u8>> {
+        self.earlier.as_ref()?.voice(log_time, block)
     }
 
     /// Closes the open chunk. If just the same messages are in a chunk that is compressed already (its record, and its

@@ -6,7 +6,8 @@ use super::*;
 use crate::check::check;
 use crate::manifest::{EndReason, Ending, FORMAT_VERSION, Outcome};
 use crate::messages::{KeyKind, KeyMessage, MarkersMessage};
-use crate::record::{RECORD_HEADER_BYTES, Records, iterate};
+use crate::live::OpenChunk;
+use crate::record::{Chunk, RECORD_HEADER_BYTES, Records, iterate};
 use crate::screen::{Encoder, Snapshot, Times};
 use crate::{LiveWriter, narration::encode_pcm};
 
@@ -114,6 +115,38 @@ fn finished(source: &[u8], profile: Profile) -> (Vec<u8>, Rewritten) {
     (out, rewritten)
 }
 
+fn chunks(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    scan(file, |item| {
+        if let Item::Chunk { record, .. } = item {
+            chunks.push(record);
+        }
+        Ok(())
+    })
+    .unwrap();
+    chunks
+}
+
+/// A sealed file in another coding, which can be told from ours: voice as PCM, chunks packed more tightly.
+fn coded_otherwise(sealed: &[u8]) -> Vec<u8> {
+    let mut zstd = zstd::bulk::Compressor::new(19).unwrap();
+    let mut out = crate::record::MAGIC.to_vec();
+    for chunk in chunks(sealed) {
+        let records = Chunk::parse(&chunk[RECORD_HEADER_BYTES..]).unwrap().decompress().unwrap();
+        let mut other = OpenChunk::default();
+        for (_, message) in messages(&records) {
+            let is_voice = message.channel == Track::Narration.channel().id();
+            let data = match narration::decode(message.data).ok().filter(|_| is_voice) {
+                Some(block) => encode_pcm(&block),
+                None => message.data.to_vec(),
+            };
+            other.add(message.channel, message.sequence, message.log_time, &data);
+        }
+        out.extend(other.close(&mut zstd).unwrap());
+    }
+    out
+}
+
 /// Byte positions of the top-level records, and the end of the last.
 fn record_bounds(file: &[u8]) -> Vec<usize> {
     let body = &file[8..file.len() - 8];
@@ -137,6 +170,52 @@ fn a_live_file_is_sound_and_nothing_is_lost_by_sealing() {
     assert_eq!(others(&sealed), others(&live));
     let (again, _) = finished(&sealed, Profile::Seal);
     assert_eq!(rows(&again), rows(&sealed), "sealing a sealed bundle changes nothing");
+}
+
+#[test]
+fn what_a_sealing_that_was_cut_short_has_left_is_not_coded_again() {
+    let live = live_file();
+    let (sealed, _) = finished(&live, Profile::Seal);
+    let left_over = coded_otherwise(&sealed);
+    let resumed = |left_over: &[u8]| {
+        let mut out = Vec::new();
+        rewrite_after(&live[..], Some(&LeftOver(left_over)), &mut out, Profile::Seal).unwrap();
+        assert_eq!(check(&out[..]).unwrap().findings, Vec::<String>::new());
+        assert_eq!(samples(&out), samples(&live));
+        chunks(&out)
+    };
+    let (anew, other) = (chunks(&sealed), chunks(&left_over));
+    assert!(anew.len() > 2 && anew.iter().zip(&other).all(|(anew, other)| anew != other));
+    for cut in (0..=left_over.len()).step_by(97).chain([left_over.len()]) {
+        let num_left = chunks_before(&left_over, cut);
+        let found = resumed(&left_over[..cut]);
+        assert!(found[..num_left] == other[..num_left], "cut at {cut}");
+        // The voice of a chunk is joined from what came before it.
+        assert!(found[num_left..] == anew[num_left..], "cut at {cut}");
+    }
+    let mut damaged = left_over.clone();
+    damaged[20 + other[0].len()] ^= 1;
+    assert_eq!(resumed(&damaged)[1..], anew[1..], "what cannot be read is made anew, and all that follows");
+}
+
+struct LeftOver<'a>(&'a [u8]);
+
+impl Bytes for LeftOver<'_> {
+    fn num_bytes(&self) -> std::io::Result<u64> {
+        self.0.num_bytes()
+    }
+    fn fill(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+        self.0.fill(offset, into)
+    }
+}
+
+/// Chunks that end before a byte.
+fn chunks_before(file: &[u8], cut: usize) -> usize {
+    let ends = chunks(file).into_iter().scan(8, |end, chunk| {
+        *end += chunk.len();
+        Some(*end)
+    });
+    ends.filter(|end| *end <= cut).count()
 }
 
 #[test]
