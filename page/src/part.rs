@@ -45,6 +45,23 @@ impl Part {
         }
     }
 
+    /// Reads it from a source that fills a buffer from an offset on, if it is no longer than `most` bytes.
+    ///
+    /// # Errors
+    /// As the source says; `FileTooLarge` for a longer one.
+    pub fn read(
+        &self,
+        most: u64,
+        fill: impl FnOnce(u64, &mut [u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<Vec<u8>> {
+        if self.length > most {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = vec![0; self.length as usize];
+        fill(self.start, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {
