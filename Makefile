@@ -4,7 +4,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FUZZ := $(abspath $(TARGET))/fuzz
 SECONDS := 600
 HAS_DISPLAY := $(DISPLAY)$(WAYLAND_DISPLAY)
-# The demo needs no window system to be built against.
+# The demo needs no window system to be built against; the page becomes part of its programs.
 DEMO := -p praxis-cli -p praxis-collector -p praxis-tests
 
 .PHONY: help setup run demo page build test ci bench torture package screens fmt clean fuzz
@@ -15,7 +15,7 @@ help: ## List the targets
 setup: ## Install what is missing on Debian or Ubuntu
 	@scripts/setup
 
-run: $(if $(HAS_DISPLAY),build,setup) ## The application with a collector of its own; without a display the demo, which then stays up
+run: $(if $(HAS_DISPLAY),build,page) ## The application with a collector of its own; without a display the demo, which then stays up
 ifneq ($(HAS_DISPLAY),)
 	@scripts/run $(TARGET)/debug $(TARGET)/run
 else
@@ -23,7 +23,7 @@ else
 	@$(TARGET)/debug/demo --stay
 endif
 
-demo: setup ## Record a real session on a virtual desktop, upload it, see it verified
+demo: page ## Record a real session on a virtual desktop, upload it, see it verified
 	cargo build --locked $(DEMO)
 	@$(TARGET)/debug/demo
 

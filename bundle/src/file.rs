@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::check::{Report, check};
 use crate::index::Index;
 use crate::info::{Info, info};
+use crate::layout::parse_attachment;
 use crate::limits::{Work, max_bytes};
 use crate::manifest::PictureGap;
 use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, op};
@@ -16,7 +17,7 @@ use crate::rewrite::uncertain_since;
 use crate::scan::{Bytes, Facts, Item, Scanner, Step, check_messages, messages, scan};
 use crate::screen::{Decoder, Picture};
 use crate::storage::open_file;
-use crate::{Channel, Error, Result, Track};
+use crate::{Channel, Error, Manifest, Result, Track};
 
 /// Ending of a live file's name.
 pub const LIVE_SUFFIX: &str = ".live.mcap";
@@ -136,7 +137,7 @@ pub fn for_each_message(
 /// was or may have been there but is lost; else as reading fails.
 pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     let file = open(path)?;
-    let epoch = epoch_of(&file)?;
+    let epoch = manifest_of(&file)?.epoch_wall_nanos;
     let mut facts = Facts::default();
     let seek = match index_of(&file)?.zip(Track::Screen(display).key_channel()) {
         Some((index, key)) => {
@@ -275,8 +276,11 @@ impl Seek {
     }
 }
 
-/// The session epoch, from the manifest in the file's first records.
-fn epoch_of(file: &File) -> Result<u64> {
+/// What a bundle says of itself, from its first records.
+///
+/// # Errors
+/// `NotMcap`, `ForeignProfile`, `NewerFormat`, `NoManifest` or `Io`.
+pub fn manifest_of(file: &File) -> Result<Manifest> {
     let mut facts = Facts::default();
     let mut scanner = Scanner::new(file.num_bytes().map_err(Error::io("reading the bundle's length"))?);
     loop {
@@ -288,13 +292,24 @@ fn epoch_of(file: &File) -> Result<u64> {
             }
             Step::Item(item) => {
                 facts.note(&item)?;
-                if let Some(manifest) = &facts.manifest {
-                    return Ok(manifest.epoch_wall_nanos);
+                if let Some(manifest) = facts.manifest.take() {
+                    return Ok(manifest);
                 }
             }
-            Step::End => return facts.manifest().map(|manifest| manifest.epoch_wall_nanos),
+            Step::End => return facts.manifest().cloned(),
         }
     }
+}
+
+/// The strip of small pictures of a sealed bundle, JPEG; `None` if it has none.
+///
+/// # Errors
+/// `Io`, `Malformed` or `Checksum`.
+pub fn preview_of(path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = open(path)?;
+    let Some((offset, bytes)) = index_of(&file)?.and_then(|index| index.preview) else { return Ok(None) };
+    let record = read_record(&file, op::ATTACHMENT, offset, bytes)?;
+    parse_attachment(&record).map(|(_, data)| Some(data.to_vec()))
 }
 
 fn index_of(file: &File) -> Result<Option<Index>> {

@@ -5,6 +5,7 @@
 use crate::limits::MAX_SUMMARY_BYTES;
 use crate::manifest::RECOVERY_NAME;
 use crate::record::{Fields, MAGIC, iterate, op};
+use crate::rewrite::PREVIEW_NAME;
 use crate::{Channel, Error, Result};
 
 /// Footer record and closing magic.
@@ -32,6 +33,8 @@ pub struct Index {
     pub chunks: Vec<ChunkEntry>,
     /// Byte position and length of the record that says what recovery left out, if there is one.
     pub recovery: Option<(u64, u64)>,
+    /// Byte position and length of the record with the strip of small pictures, if there is one.
+    pub preview: Option<(u64, u64)>,
 }
 
 impl Index {
@@ -67,7 +70,7 @@ impl Index {
         if found != expected {
             return Err(Error::Checksum { what: "summary", found, expected });
         }
-        let (mut chunks, mut recovery) = (Vec::new(), None);
+        let (mut chunks, mut recovery, mut preview) = (Vec::new(), None, None);
         for record in iterate(summary) {
             let record = record?;
             if record.opcode == op::CHUNK_INDEX {
@@ -82,8 +85,14 @@ impl Index {
                 let (offset, bytes, name) = (fields.u64()?, fields.u64()?, fields.text()?);
                 recovery = recovery.or((name == RECOVERY_NAME).then_some((offset, bytes)));
             }
+            if record.opcode == op::ATTACHMENT_INDEX {
+                let mut fields = Fields::of("attachment index", record.content);
+                let (offset, bytes) = (fields.u64()?, fields.u64()?);
+                let (_log_time, _create_time, _data_bytes) = (fields.u64()?, fields.u64()?, fields.u64()?);
+                preview = preview.or((fields.text()? == PREVIEW_NAME).then_some((offset, bytes)));
+            }
         }
-        Ok(Self { chunks, recovery })
+        Ok(Self { chunks, recovery, preview })
     }
 
     /// Chunks that may hold the newest keyframe at or before `log_time`, newest first, by their place in the file.

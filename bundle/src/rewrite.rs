@@ -17,7 +17,8 @@ use earlier::Earlier;
 use indexed::{Attachment, IndexedWriter};
 pub(crate) use named::uncertain_since;
 use named::{add_damage, add_gap};
-use thumbnails::{MEDIA_TYPE, PREVIEW_NAME, THUMBNAIL_NAME, Thumbnails};
+pub(crate) use thumbnails::PREVIEW_NAME;
+use thumbnails::{MEDIA_TYPE, THUMBNAIL_NAME, Thumbnails};
 
 use crate::layout::parse_channel;
 use crate::limits::MAX_CHUNK_BYTES;

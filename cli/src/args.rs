@@ -65,6 +65,20 @@ The path of the bundle is printed last. Passwords that are typed while recording
     /// Write the voice as WAV; gaps are silence, so that time holds
     #[command(after_help = "Example:\n  praxis narration FILE -o voice.wav")]
     Narration(Narration),
+    /// Print what was done, step by step: click, drag, scroll, type, press, hotkey
+    #[command(
+        after_help = "Example:\n  praxis actions FILE --json | jq -r '.actions[] | select(.text) | .text'"
+    )]
+    Actions(JsonFile),
+    /// Replay a bundle in the browser; nothing leaves this machine
+    #[command(after_help = "\
+Examples:
+  praxis open FILE
+  praxis open FILE --no-browser --port 8080
+
+It serves the player and this file alone, on this machine alone, under an address that nobody can guess, until Ctrl-C or the
+player's Close. A file that is cut, damaged or still being recorded is shown as far as it goes.")]
+    Open(Open),
     /// Delete a session and all that belongs to it
     #[command(after_help = "Example:\n  praxis delete FILE")]
     Delete(File),
@@ -237,6 +251,18 @@ pub(crate) struct Events {
     /// Only these tracks
     #[arg(long, value_name = "NAME")]
     pub(crate) track: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// The bundle
+    pub(crate) file: PathBuf,
+    /// Port to listen on [default: a free one]
+    #[arg(long, default_value = "0", hide_default_value = true, value_name = "N")]
+    pub(crate) port: u16,
+    /// Only print the address
+    #[arg(long)]
+    pub(crate) no_browser: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,21 +3,22 @@
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use praxis_page::{Part, RangeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-use crate::auth::{Caller, Role, Secret};
+use crate::auth::{Caller, Secret};
 use crate::db::{Announcement, Bundle, State as BundleState};
+use crate::derived::{Name, piece};
 use crate::error::{Error, Result, unreadable};
+use crate::list::Wanted;
 use crate::{Collector, UPLOADS};
 
 /// Longest bundle that is taken in.
@@ -32,6 +33,8 @@ pub(crate) fn routes() -> Router<Collector> {
         .route("/api/v1/bundles", get(list))
         .route("/api/v1/bundles/{id}", put(announce).get(look))
         .route("/api/v1/bundles/{id}/content", get(content))
+        .route("/api/v1/bundles/{id}/actions", get(actions))
+        .route("/api/v1/bundles/{id}/preview", get(preview))
 }
 
 #[derive(Deserialize)]
@@ -108,38 +111,15 @@ async fn announce(
     Ok((status, Json(json_of(&bundle))).into_response())
 }
 
-#[derive(Deserialize)]
-struct ListQuery {
-    #[serde(default = "default_limit")]
-    limit: u32,
-    #[serde(default)]
-    skip: u32,
-}
-
-fn default_limit() -> u32 {
-    100
-}
-
 async fn list(
     State(collector): State<Collector>,
     caller: Caller,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Value>> {
-    let Query(query) = query.map_err(unreadable)?;
-    let bundles = visible(&collector, &caller, query.limit, query.skip).await?;
+    let Query(wanted) = query.map_err(unreadable)?;
+    let (bundles, total) = collector.db.bundles(&caller, &wanted).await?;
     let rows: Vec<Value> = bundles.iter().map(json_of).collect();
-    Ok(Json(json!({"bundles": rows})))
-}
-
-/// The bundles that a caller may see: an expert's are the expert's own.
-pub(crate) async fn visible(
-    collector: &Collector,
-    caller: &Caller,
-    limit: u32,
-    skip: u32,
-) -> Result<Vec<Bundle>> {
-    let of = (caller.role == Role::Expert).then_some(caller);
-    collector.db.bundles(of, limit.min(1000), skip).await
+    Ok(Json(json!({"bundles": rows, "total": total})))
 }
 
 async fn look(
@@ -176,6 +156,21 @@ fn json_of(bundle: &Bundle) -> Value {
     })
 }
 
+/// A verified bundle that the caller may see: only of such a one is anything handed out.
+async fn verified(
+    collector: &Collector,
+    caller: &Caller,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Bundle> {
+    let Path(id) = id.map_err(unreadable)?;
+    let bundle = seen(collector, caller, id).await?;
+    if bundle.state != BundleState::Verified {
+        let state = bundle.state.name();
+        return Err(Error::Conflict(format!("the bundle is {state}: only a verified one is handed out")));
+    }
+    Ok(bundle)
+}
+
 /// The bytes of a verified bundle, whole or a range of them.
 async fn content(
     State(collector): State<Collector>,
@@ -183,46 +178,54 @@ async fn content(
     id: Result<Path<Uuid>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let Path(id) = id.map_err(unreadable)?;
-    let bundle = seen(&collector, &caller, id).await?;
-    if bundle.state != BundleState::Verified {
-        let state = bundle.state.name();
-        return Err(Error::Conflict(format!("the bundle is {state}: only a verified one is handed out")));
-    }
-    let range = match headers.get(RANGE) {
-        Some(range) => Some(single_range(range.to_str().unwrap_or_default(), bundle.bytes)?),
-        None => None,
-    };
-    let (start, end) = range.unwrap_or((0, bundle.bytes - 1));
-    let length = end - start + 1;
-    let reader = collector.store.read(&bundle.upload, start, length).await?;
+    let bundle = verified(&collector, &caller, id).await?;
+    let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default());
+    let part = Part::of(range, bundle.bytes).map_err(|error| match error {
+        RangeError::Outside(bytes) => Error::Range(bytes),
+        RangeError::Several => Error::BadRequest(error.to_string()),
+    })?;
+    let reader = collector.store.read(&bundle.upload, part.start, part.length).await?;
     let mut response = Body::from_stream(ReaderStream::with_capacity(reader, READ_BYTES)).into_response();
-    if range.is_some() {
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    }
-    let headers = response.headers_mut();
-    let mut set = |name, value: String| -> Result<()> {
-        headers.insert(name, value.parse().map_err(|_| Error::BadRequest("a header cannot be made".into()))?);
-        Ok(())
-    };
-    set(CONTENT_TYPE, "application/octet-stream".into())?;
-    set(CONTENT_LENGTH, length.to_string())?;
-    set(ACCEPT_RANGES, "bytes".into())?;
-    set(ETAG, format!("\"{}\"", bundle.sha256))?;
-    set(CONTENT_DISPOSITION, format!("attachment; filename=\"{}.mcap\"", bundle.id))?;
-    if range.is_some() {
-        set(CONTENT_RANGE, format!("bytes {start}-{end}/{}", bundle.bytes))?;
+    *response.status_mut() = StatusCode::from_u16(part.status()).unwrap_or(StatusCode::OK);
+    let named = [
+        ("etag", format!("\"{}\"", bundle.sha256)),
+        ("content-disposition", format!("attachment; filename=\"{}.mcap\"", bundle.id)),
+        // The bytes of a bundle never change; whether one may still have them is asked each time.
+        ("cache-control", "private, no-cache".to_owned()),
+    ];
+    for (name, value) in part.headers().into_iter().chain(named) {
+        let value = value.parse().map_err(|_| Error::BadRequest("a header cannot be made".into()))?;
+        response.headers_mut().insert(name, value);
     }
     Ok(response)
 }
 
-/// First and last byte of a Range header with one range. Several ranges are answered by none of the clients we know.
-fn single_range(header: &str, length: u64) -> Result<(u64, u64)> {
-    let outside = || Error::Range(length);
-    let ranges = http_range_header::parse_range_header(header).map_err(|_| outside())?;
-    let ranges = ranges.validate(length).map_err(|_| outside())?;
-    match &ranges[..] {
-        [range] => Ok((*range.start(), *range.end())),
-        _ => Err(Error::BadRequest("one range at a time".into())),
-    }
+/// What was done in a verified session.
+async fn actions(
+    State(collector): State<Collector>,
+    caller: Caller,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Response> {
+    let bundle = verified(&collector, &caller, id).await?;
+    derived_piece(&collector, &bundle, Name::Actions, "application/json").await
+}
+
+/// The strip of small pictures of a verified session.
+async fn preview(
+    State(collector): State<Collector>,
+    caller: Caller,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Response> {
+    let bundle = verified(&collector, &caller, id).await?;
+    derived_piece(&collector, &bundle, Name::Preview, "image/jpeg").await
+}
+
+async fn derived_piece(
+    collector: &Collector,
+    bundle: &Bundle,
+    name: Name,
+    kind: &'static str,
+) -> Result<Response> {
+    let bytes = piece(collector, bundle, name).await?;
+    Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "private, no-cache")], bytes).into_response())
 }

@@ -18,8 +18,8 @@ const READERS: u32 = 4;
 #[derive(Clone)]
 pub struct Db {
     /// One connection, so that no write waits for a lock.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
 }
 
 /// Where a bundle is, as people see it.
@@ -130,11 +130,11 @@ pub struct Upload {
     pub metadata: Option<String>,
 }
 
-const BUNDLE_COLUMNS: &str = "bundle.id, token, project, expert, bytes, sha256, state, reason, facts, upload, \
+pub(crate) const BUNDLE_COLUMNS: &str = "bundle.id, token, project, expert, bytes, sha256, state, reason, facts, upload, \
                               upload.offset as offset, created_at, changed_at";
-const FROM_BUNDLE: &str = "from bundle join upload on upload.id = bundle.upload";
+pub(crate) const FROM_BUNDLE: &str = "from bundle join upload on upload.id = bundle.upload";
 
-fn bundle_of(row: &SqliteRow) -> Result<Bundle> {
+pub(crate) fn bundle_of(row: &SqliteRow) -> Result<Bundle> {
     let state: String = row.try_get("state")?;
     let state = State::from_name(&state)
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("the database has the state {state:?}")))?;
@@ -347,6 +347,11 @@ impl Db {
             }
             Some(known) => {
                 insert_upload(&mut transaction, fresh_upload, what).await?;
+                // Other bytes, other actions.
+                sqlx::query("delete from derived where bundle = ?")
+                    .bind(&known.id)
+                    .execute(&mut *transaction)
+                    .await?;
                 sqlx::query(
                     "update bundle set token = ?, bytes = ?, sha256 = ?, approval = ?, state = 'created', reason = null, \
                      facts = null, upload = ?, changed_at = ? where id = ?",
@@ -394,24 +399,6 @@ impl Db {
         let query = format!("select {BUNDLE_COLUMNS} {FROM_BUNDLE} where bundle.id = ?");
         let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&self.readers).await?;
         row.as_ref().map(bundle_of).transpose()
-    }
-
-    /// Bundles, newest first: those of one expert, or all of them.
-    ///
-    /// # Errors
-    /// `Internal`.
-    pub async fn bundles(&self, of: Option<&Caller>, limit: u32, skip: u32) -> Result<Vec<Bundle>> {
-        let query = format!(
-            "select {BUNDLE_COLUMNS} {FROM_BUNDLE} where (?1 is null or (project = ?2 and expert = ?3)) \
-             order by created_at desc, bundle.id limit ?4 offset ?5"
-        );
-        let query = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(of.map(|caller| caller.token))
-            .bind(of.and_then(|caller| caller.project.clone()))
-            .bind(of.and_then(|caller| caller.expert.clone()))
-            .bind(limit)
-            .bind(skip);
-        query.fetch_all(&self.readers).await?.iter().map(bundle_of).collect()
     }
 
     /// Bundles in a state, oldest first.

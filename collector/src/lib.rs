@@ -1,17 +1,20 @@
 //! The collector: takes bundles in by resumable upload, checks them, lists them, and hands them out.
 //!
 //! A request goes from the router to one of [`tus`], [`bundles`], [`page`]; who asks is settled by [`auth`], what is known
-//! is in [`db`], the bytes are in a [`store`]. What has arrived is checked by [`verify`] in a child process. Bundle
-//! content is parsed nowhere else, and no capture code is in here.
+//! is in [`db`], the bytes are in a [`store`]. What has arrived is checked by [`verify`] in a child process, which also
+//! derives the actions ([`derived`]). Bundle content is parsed in that [`child`] alone, and no capture code is in here.
 
 pub mod auth;
 mod bundles;
+pub mod child;
 pub mod db;
+mod derived;
 pub mod error;
+mod list;
 mod page;
 pub mod store;
 mod tus;
-pub mod verify;
+mod verify;
 
 use std::future::{Future, IntoFuture};
 use std::path::{Path, PathBuf};
@@ -48,6 +51,8 @@ pub struct Collector {
     pub(crate) verify_wake: Arc<Notify>,
     /// The program that is run as `PROGRAM verify …`.
     pub(crate) verifier: Arc<Path>,
+    /// Held while something is derived of a bundle that was verified before.
+    pub(crate) deriving: Arc<tokio::sync::Mutex<()>>,
     /// Held while it is open: one collector per data folder.
     _lock: Arc<std::fs::File>,
 }
@@ -72,7 +77,7 @@ impl Collector {
         })?;
         let db = Db::open(&data.join("collector.sqlite")).await.context("the database cannot be opened")?;
         let blobs = data.join("blobs");
-        if !blobs.is_dir() && !db.bundles(None, 1, 0).await?.is_empty() {
+        if !blobs.is_dir() && db.has_bundles().await? {
             anyhow::bail!(
                 "{} is missing, though the database knows of bundles: is its disk mounted?",
                 blobs.display()
@@ -85,6 +90,7 @@ impl Collector {
             holders: Arc::default(),
             verify_wake: Arc::default(),
             verifier: verifier.into(),
+            deriving: Arc::default(),
             _lock: Arc::new(lock),
         };
         collector.cut_to_what_was_acknowledged().await?;
@@ -131,7 +137,7 @@ pub fn app(collector: Collector) -> Router {
         .merge(page::routes())
         .merge(tus::routes())
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(|| async { Error::NotFound("page") })
+        .fallback(page::file)
         .method_not_allowed_fallback(|| async { Error::Method })
         .with_state(collector);
     // Outside of the router, since it changes where a request goes.

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use praxis_collector::auth::{Role, Secret};
+use praxis_collector::child::{Expected, verify_here};
 use praxis_collector::db::{Db, now_millis};
-use praxis_collector::verify::{Expected, Verdict, verify_here};
+
 use praxis_collector::{Collector, default_data, make_private, serve};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -127,8 +128,8 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     if let Command::Verify { file, bundle_id, sha256, bytes, cpu_seconds } = &arguments.command {
         let expected = Expected { bundle_id: *bundle_id, bytes: *bytes, sha256: sha256.clone() };
-        let verdict: Verdict = verify_here(file, &expected, *cpu_seconds)?;
-        return Ok(serde_json::to_writer(std::io::stdout(), &verdict)?);
+        let answer = verify_here(file, &expected, *cpu_seconds)?;
+        return Ok(answer.write(&mut std::io::stdout().lock())?);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(work(arguments))

@@ -5,6 +5,7 @@ mod commands;
 mod convert;
 mod dto;
 mod hotkeys;
+mod protocol;
 mod tray;
 mod window;
 
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         .plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)))
         .plugin(hotkeys::plugin())
         .plugin(tauri_plugin_dialog::init())
+        .register_asynchronous_uri_scheme_protocol(protocol::SCHEME, protocol::handle)
         .invoke_handler(tauri::generate_handler![
             commands::home,
             commands::thumbnail,

@@ -72,6 +72,8 @@ fn json_and_messages_of_every_command_are_as_they_were() -> Result<()> {
     check("check", &["check", sealed, "--json"])?;
     check("events", &["events", sealed])?;
     check("events of a track", &["events", sealed, "--track", "keys"])?;
+    check("actions", &["actions", sealed])?;
+    check("actions json", &["actions", sealed, "--json"])?;
     check("list json", &["list", "--out", path(folder.path()), "--json"])?;
     let png = folder.path().join("x.png");
     check("frame in a gap", &["frame", sealed, "--at", "1.1", "-o", path(&png)])?;

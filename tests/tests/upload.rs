@@ -83,7 +83,10 @@ fn a_recording_is_approved_uploaded_verified_listed_and_fetched_by_ranges() -> R
     assert_eq!(outside.status(), 416);
     let mut page = reviewer.ask("GET", "/", &[], &[])?;
     let page = page.body_mut().read_to_string()?;
-    assert!(page.contains("A &lt;b&gt;bold&lt;/b&gt; title") && !page.contains("<b>"), "{page}");
+    assert!(
+        page.starts_with("<!doctype html>") && !page.contains("bold"),
+        "the page is the same for everyone"
+    );
 
     let log = collector.log()?;
     for secret in [&expert.token()?, "bold", "to be sent"] {
@@ -174,7 +177,9 @@ fn what_must_not_come_in_is_refused_with_a_sentence() -> Result<()> {
         ("HEAD", "/api/v1/uploads/x"),
         ("PATCH", "/api/v1/uploads/x"),
         ("DELETE", "/api/v1/uploads/x"),
-        ("GET", "/"),
+        ("GET", "/api/v1/bundles/x/actions"),
+        ("GET", "/api/v1/bundles/x/preview"),
+        ("GET", "/host.json"),
     ];
     for (method, route) in routes {
         assert_eq!(nobody.ask(method, route, &chunk[..1], &[])?.status(), 401, "{method} {route}");

@@ -316,7 +316,7 @@ pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
 }
 
 /// What is there was printed or written; says if something is missing.
-fn done(unreadable_bytes: u64) -> Done {
+pub(super) fn done(unreadable_bytes: u64) -> Done {
     if unreadable_bytes == 0 {
         return Done::Fine;
     }

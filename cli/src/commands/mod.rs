@@ -1,8 +1,10 @@
 //! One file per group of commands.
 
+mod actions;
 mod doctor;
 mod files;
 mod look;
+mod open;
 mod record;
 mod send;
 
@@ -31,6 +33,8 @@ pub(crate) fn run(command: Command) -> Result<Done> {
         Command::Frame(frame) => look::frame(&frame).map_err(naming(&frame.file)),
         Command::Events(events) => look::events(&events).map_err(naming(&events.file)),
         Command::Narration(narration) => look::narration(&narration).map_err(naming(&narration.file)),
+        Command::Actions(file) => actions::actions(&file).map_err(naming(&file.file)),
+        Command::Open(open) => open::run(&open).map_err(naming(&open.file)),
         Command::Delete(file) => files::delete(&file.file),
         Command::Enroll(enroll) => send::enroll(&enroll),
         Command::Approve(file) => send::approve(&file.file).map_err(naming(&file.file)),

@@ -2,7 +2,7 @@
 
 export type Host = { kind: 'collector'; role: 'reviewer' | 'lead' | 'expert' } | { kind: 'file'; name: string };
 
-export type BundleState = 'announced' | 'receiving' | 'received' | 'verifying' | 'verified' | 'rejected';
+export type BundleState = 'created' | 'receiving' | 'received' | 'verifying' | 'verified' | 'rejected';
 
 export interface BundleRow {
   bundle_id: string;

@@ -1,0 +1,27 @@
+//! Raw input of a bundle, reduced to what a person would say was done: click, drag, scroll, type, press, hotkey.
+//!
+//! [`actions_of`] reads a bundle; [`Reducer`] works on messages in order of time and holds no more than the actions that
+//! are open. The same input gives the same actions, always. Every press of a button or key is in exactly one action, but
+//! for modifiers, which belong to what was done while they were held.
+//!
+//! It does not look at pictures and decides nothing about what an action meant.
+
+mod action;
+mod keyboard;
+mod names;
+mod path;
+mod pointer;
+mod read;
+mod reducer;
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Answer, Kind, LeftOut, Parameters, PathPoint, WindowName};
+pub use read::{MAX_ACTIONS, Reading, actions_of, actions_of_file};
+pub use reducer::{Input, Reducer};
+
+/// Goes up when the same input may give other actions.
+pub const REDUCER_VERSION: u32 = 1;

@@ -1,0 +1,129 @@
+//! The reduction itself: messages in order of time go in, actions come out when they have ended.
+
+use praxis_bundle::messages::{
+    GapReason, KeyMessage, MarkersMessage, PointerKind, PointerMessage, WindowsMessage,
+};
+
+use crate::keyboard::{ActiveWindow, Keyboard};
+use crate::names::cut;
+use crate::pointer::Pointer;
+use crate::{Action, LeftOut, Parameters, WindowName};
+
+/// Longest title and class that go into an action.
+const MAX_WINDOW_CHARS: usize = 500;
+
+/// A message that has to do with actions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Of `pointer`.
+    Pointer(PointerMessage),
+    /// Of `keys`.
+    Key(KeyMessage),
+    /// Of `windows`: the active window from now on.
+    Window(Option<(u64, WindowName)>),
+    /// Input is not recorded from here on, or is again: nothing goes on across it.
+    Cut,
+}
+
+impl Input {
+    /// Of a message of `windows`.
+    #[must_use]
+    pub fn window(message: WindowsMessage) -> Self {
+        let name = |text: &str| cut(text, MAX_WINDOW_CHARS);
+        Self::Window(
+            message.active.map(|window| {
+                (window.id, WindowName { title: name(&window.title), class: name(&window.class) })
+            }),
+        )
+    }
+
+    /// Of a message of `markers`: a pause, or a gap of the input itself, cuts. `None` for what has nothing to do with input.
+    #[must_use]
+    pub fn marker(message: &MarkersMessage) -> Option<Self> {
+        let is_input = |track: &str| track == "pointer" || track == "keys";
+        let is_cut = match message {
+            MarkersMessage::GapBegin { track, reason, .. } => *reason == GapReason::Pause || is_input(track),
+            MarkersMessage::GapEnd { track } => is_input(track),
+            MarkersMessage::Marker { .. } | MarkersMessage::Label { .. } => false,
+        };
+        is_cut.then_some(Self::Cut)
+    }
+}
+
+/// Reduces messages to actions. It holds what is open, no more: a button that is down (with at most 4096 points of its
+/// way), one click, one scroll, one run of typing.
+#[derive(Debug, Default)]
+pub struct Reducer {
+    parameters: Parameters,
+    pointer: Pointer,
+    keyboard: Keyboard,
+    window: ActiveWindow,
+    left_out: LeftOut,
+    now_nanos: u64,
+}
+
+impl Reducer {
+    /// With these thresholds.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self { parameters, ..Self::default() }
+    }
+
+    /// Takes the next message and gives out the actions that have ended, in the order in which they did. A message that
+    /// is older than the last counts as of its time.
+    pub fn push(&mut self, nanos: u64, input: &Input, out: &mut Vec<Action>) {
+        self.now_nanos = self.now_nanos.max(nanos);
+        let nanos = self.now_nanos;
+        self.pointer.settle(&self.parameters, nanos, out);
+        self.keyboard.settle(&self.parameters, nanos, out);
+        match input {
+            Input::Pointer(message) => self.pointer(nanos, message, out),
+            Input::Key(message) => {
+                if Keyboard::is_input(message) {
+                    self.pointer.interrupt(out);
+                }
+                self.left_out.lone_modifiers +=
+                    self.keyboard.key(&self.parameters, nanos, message, &self.window, out);
+            }
+            Input::Window(active) => {
+                let (id, name) = active.clone().unzip();
+                self.window = ActiveWindow { id, name };
+            }
+            Input::Cut => self.cut(nanos, out),
+        }
+    }
+
+    /// Ends at a session time: what is open is closed there.
+    pub fn end(mut self, nanos: u64, out: &mut Vec<Action>) -> LeftOut {
+        self.cut(nanos.max(self.now_nanos), out);
+        self.left_out
+    }
+
+    fn pointer(&mut self, nanos: u64, message: &PointerMessage, out: &mut Vec<Action>) {
+        match message.kind {
+            PointerKind::Press => {
+                self.keyboard.interrupt(out);
+                self.keyboard.use_modifiers();
+                self.pointer.end_scroll(out);
+            }
+            PointerKind::Scroll => {
+                self.keyboard.interrupt(out);
+                self.keyboard.use_modifiers();
+                self.pointer.end_click(out);
+            }
+            PointerKind::Move | PointerKind::Release => {}
+        }
+        let window = self.window.name.as_ref();
+        if !self.pointer.button(&self.parameters, nanos, message, window, out) {
+            self.left_out.lone_releases += 1;
+        }
+        if message.kind == PointerKind::Scroll {
+            self.pointer.scroll(&self.parameters, nanos, message, window, out);
+        }
+    }
+
+    fn cut(&mut self, nanos: u64, out: &mut Vec<Action>) {
+        self.pointer.cut(&self.parameters, nanos, out);
+        self.left_out.lone_modifiers += self.keyboard.cut(out);
+    }
+}
