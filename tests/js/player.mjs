@@ -3,20 +3,17 @@
 // `node --test player.mjs`. PRAXIS names the program that `frame` is asked of (target/debug/praxis if it is not set), BUNDLE a
 // sealed bundle of some length with one display, CHROMIUM the browser; the page must have been built (ui/dist).
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import axe from 'axe-core';
-import { chromium } from 'playwright-core';
-import { PNG } from 'pngjs';
 
+import { assertSamePicture, calm, launch, opened as openedIn, place, stage } from './browser.mjs';
 import { servePage } from './page_server.js';
 
 const root = join(import.meta.dirname, '../..');
-const praxis = process.env.PRAXIS ?? join(root, 'target/debug/praxis');
 const bundle = process.env.BUNDLE;
 assert.ok(bundle, 'BUNDLE names a sealed bundle to play; `cargo run -p praxis-bundle --example long_bundle -- FILE` makes one');
 const fixture = (name) => join(root, 'tests/fixtures/conformance', name);
@@ -44,8 +41,7 @@ const bundles = new Map([
 let browser;
 let server;
 before(async () => {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  browser = await launch();
   server = await servePage(join(root, 'ui/dist'), { bundles });
 });
 after(async () => {
@@ -54,60 +50,12 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Opens the page, runs the work, and holds that the browser had nothing to complain of but what is expected. */
-async function opened(query, work, { url = server.url, expected = /^$/, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(8000);
-  const complaints = [];
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(String(error.stack)));
-  try {
-    await page.goto(url + query);
-    await work(page);
-  } finally {
-    await context.close();
-  }
-  assert.deepEqual(complaints.filter((text) => !expected.test(text)), []);
-}
-
-const stage = (page) => page.locator('.stage').evaluate(({ dataset }) => ({ ...dataset, at: Number(dataset.at), nanos: Number(dataset.nanos) }));
-const settled = (page) => page.waitForFunction(() => ['paused', 'ended'].includes(document.querySelector('.stage')?.dataset.state) && document.querySelector('.stage').dataset.nanos);
-
-/** Waits for two frames: what is said of the time is then of the picture. */
-async function calm(page) {
-  await settled(page);
-  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
-}
-
-async function pixels(page) {
-  const address = await page.locator('canvas.picture').evaluate((canvas) => canvas.toDataURL('image/png'));
-  return PNG.sync.read(Buffer.from(address.split(',')[1], 'base64'));
-}
-
-function frame(file, nanos) {
-  const out = join(folder, 'frame.png');
-  const at = `${Math.floor(nanos / 1e9)}.${String(nanos % 1e9).padStart(9, '0')}`;
-  execFileSync(praxis, ['frame', file, '--display', '0', '--at', at, '-o', out], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return PNG.sync.read(readFileSync(out));
-}
-
-/** `what` says where, if they differ. */
-async function assertSamePicture(page, file, what) {
-  const { at } = await stage(page);
-  const [found, expected] = [await pixels(page), frame(file, at)];
-  assert.deepEqual([found.width, found.height], [expected.width, expected.height]);
-  assert.ok(found.data.equals(expected.data), `${what}: the picture at ${at} ns is not that of the bundle`);
-}
+/** Opens the player at a query of its address. */
+const opened = (query, work, { url = server.url, ...options } = {}) => openedIn(browser, url + query, work, options);
 
 /** Numbers that look random and are the same every time. */
 function randoms(seed) {
   return () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) / 2 ** 32;
-}
-
-async function place(page, share) {
-  const box = await page.locator('.timeline .body').boundingBox();
-  return [box.x + 1 + share * (box.width - 2), box.y + 40];
 }
 
 test('at 50 random times the picture is the bundle\'s, pixel for pixel', async () => {

@@ -1,0 +1,68 @@
+// What the tests in a browser share: it is started, a page is opened in it, its picture is compared with `praxis frame`.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { chromium } from 'playwright-core';
+import { PNG } from 'pngjs';
+
+const praxis = process.env.PRAXIS ?? join(import.meta.dirname, '../../target/debug/praxis');
+
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+
+/** Opens the page, runs the work, and holds that the browser had nothing to complain of but what is expected. */
+export async function opened(browser, url, work, { expected = /^$/, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(8000);
+  const complaints = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(String(error.stack)));
+  try {
+    await page.goto(url);
+    await work(page);
+  } finally {
+    await context.close();
+  }
+  assert.deepEqual(complaints.filter((text) => !expected.test(text)), []);
+}
+
+export const stage = (page) => page.locator('.stage').evaluate(({ dataset }) => ({ ...dataset, at: Number(dataset.at), nanos: Number(dataset.nanos) }));
+export const settled = (page) => page.waitForFunction(() => ['paused', 'ended'].includes(document.querySelector('.stage')?.dataset.state) && document.querySelector('.stage').dataset.nanos);
+
+/** Waits for two frames: what is said of the time is then of the picture. */
+export async function calm(page) {
+  await settled(page);
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+}
+
+export async function pixels(page) {
+  const address = await page.locator('canvas.picture').evaluate((canvas) => canvas.toDataURL('image/png'));
+  return PNG.sync.read(Buffer.from(address.split(',')[1], 'base64'));
+}
+
+export function frame(file, nanos) {
+  const folder = mkdtempSync(join(tmpdir(), 'praxis-frame-'));
+  const out = join(folder, 'frame.png');
+  const at = `${Math.floor(nanos / 1e9)}.${String(nanos % 1e9).padStart(9, '0')}`;
+  execFileSync(praxis, ['frame', file, '--display', '0', '--at', at, '-o', out], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const picture = PNG.sync.read(readFileSync(out));
+  rmSync(folder, { recursive: true });
+  return picture;
+}
+
+/** `what` says where, if they differ. */
+export async function assertSamePicture(page, file, what) {
+  const { at } = await stage(page);
+  const [found, expected] = [await pixels(page), frame(file, at)];
+  assert.deepEqual([found.width, found.height], [expected.width, expected.height]);
+  assert.ok(found.data.equals(expected.data), `${what}: the picture at ${at} ns is not that of the bundle`);
+}
+
+export async function place(page, share) {
+  const box = await page.locator('.timeline .body').boundingBox();
+  return [box.x + 1 + share * (box.width - 2), box.y + 40];
+}

@@ -1,0 +1,78 @@
+//! The player in a browser: its own tests against a server of the tests, then against the real programs.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use praxis_tests::collector::{Collector, Expert};
+use praxis_tests::desktop::VirtualDesktop;
+use praxis_tests::praxis::{Recording, path, program};
+use rustix::process::Signal;
+
+/// Runs the tests of a file in `tests/js`; their output is shown when one fails.
+fn browse(file: &str, environment: &[(&str, &str)]) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
+    let mut node = Command::new("node");
+    node.args(["--test", file]).current_dir(folder).env("PRAXIS", program("praxis")?);
+    let output = node.envs(environment.iter().copied()).output().context("node: run scripts/setup")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
+
+#[test]
+fn the_player_shows_what_is_in_a_bundle_and_does_what_it_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bundle = folder.path().join("long.mcap");
+    let made = Command::new(program("examples/long_bundle")?).arg(&bundle).status()?;
+    ensure!(made.success(), "long_bundle: {made}");
+    browse("player.mjs", &[("BUNDLE", path(&bundle))])
+}
+
+struct Opened(Child);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_session_is_played_by_praxis_open_and_by_the_collector() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(800, 600)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--title", "Played by a reviewer"])?;
+    desktop.speak("what is said while the work is done")?;
+    desktop.xdotool(&["type", "--delay", "60", "typed by the expert\n"])?;
+    desktop.xdotool(&["mousemove", "700", "500", "click", "1"])?;
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(0));
+
+    let mut command = Command::new(program("praxis")?);
+    command.args(["open", path(&bundle), "--no-browser"]).env_remove("DISPLAY").stdin(Stdio::null());
+    let mut opened = Opened(command.stdout(Stdio::piped()).spawn()?);
+    let mut url = String::new();
+    BufReader::new(opened.0.stdout.take().context("no stdout")?).read_line(&mut url)?;
+
+    let data = folder.path().join("collector");
+    let collector = Collector::start(&data)?;
+    let expert = Expert::enrolled(&collector, "olympus", "heron-7")?;
+    expert.ok(&["approve", path(&bundle)])?;
+    ensure!(expert.ok(&["upload", path(&bundle), "--wait"])?.contains("verified"), "not verified");
+    let token = collector.command(&["token", "new", "--role", "reviewer"])?;
+    browse(
+        "served.mjs",
+        &[
+            ("BUNDLE", path(&bundle)),
+            ("OPENED", url.trim()),
+            ("COLLECTOR", &collector.url),
+            ("TOKEN", token.trim()),
+            ("TITLE", "Played by a reviewer"),
+        ],
+    )
+}
