@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::check::check;
+use crate::live::OpenChunk;
 use crate::manifest::{EndReason, Ending, FORMAT_VERSION, Outcome};
 use crate::messages::{KeyKind, KeyMessage, MarkersMessage};
-use crate::live::OpenChunk;
 use crate::record::{Chunk, RECORD_HEADER_BYTES, Records, iterate};
 use crate::screen::{Encoder, Snapshot, Times};
 use crate::{LiveWriter, narration::encode_pcm};
@@ -196,7 +196,10 @@ fn what_a_sealing_that_was_cut_short_has_left_is_not_coded_again() {
     let mut damaged = left_over.clone();
     damaged[other[0].len() + other[1].len()] ^= 1;
     let found = resumed(&damaged);
-    assert!(found[0] == other[0] && found[1..] == anew[1..], "what cannot be read is made anew, and what follows");
+    assert!(
+        found[0] == other[0] && found[1..] == anew[1..],
+        "what cannot be read is made anew, and what follows"
+    );
 }
 
 struct LeftOver<'a>(&'a [u8]);
