@@ -231,7 +231,6 @@ test('without a connection the last picture stays, and it goes on when it is bac
   await opened('?t=1000', async (page) => {
     await calm(page);
     const { sequence } = await stage(page);
-    await page.waitForTimeout(500);
     other.state.isDown = true;
     await page.keyboard.press('9');
     await page.getByText('cannot be reached').waitFor();

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { assertSamePicture, calm, launch, opened, place } from './browser.mjs';
+import { assertSamePicture, calm, launch, opened, place, stage } from './browser.mjs';
 
 const { BUNDLE, OPENED, COLLECTOR, TOKEN, TITLE } = process.env;
 
@@ -21,10 +21,11 @@ async function assertPlays(page) {
     await assertSamePicture(page, BUNDLE, `at ${share} of it`);
   }
   await page.locator('[data-action]').getByText('typed by the expert').waitFor();
-  const { nanos } = (await page.locator('.stage').evaluate(({ dataset }) => ({ ...dataset })));
+  const { at } = await stage(page);
   await page.locator('[data-action="0"]').click();
   await calm(page);
-  assert.notEqual(await page.locator('.stage').getAttribute('data-nanos'), nanos);
+  assert.notEqual((await stage(page)).at, at);
+  await assertSamePicture(page, BUNDLE, 'at the first action');
 }
 
 test('praxis open', () => opened(browser, OPENED, assertPlays));
