@@ -12,8 +12,8 @@ mod thumbnails;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 
-pub(crate) use indexed::CHUNK_DIGESTS_NAME;
 use earlier::Earlier;
+pub(crate) use indexed::CHUNK_DIGESTS_NAME;
 use indexed::{Attachment, IndexedWriter};
 pub(crate) use named::uncertain_since;
 use named::{add_damage, add_gap};

@@ -32,7 +32,8 @@ impl<'a> Earlier<'a> {
     pub(super) fn voice(&self, log_time: u64, block: &Block) -> Option<Vec<u8>> {
         let channel: Channel = Track::Narration.channel();
         let mut of_voice = messages(&self.records).map(|(_, message)| message);
-        let same = of_voice.find(|message| (message.channel, message.log_time) == (channel.id(), log_time))?;
+        let same =
+            of_voice.find(|message| (message.channel, message.log_time) == (channel.id(), log_time))?;
         let is_same = narration::decode(same.data).is_ok_and(|known| known == *block);
         is_same.then(|| same.data.to_vec())
     }

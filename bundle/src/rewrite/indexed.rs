@@ -148,8 +148,9 @@ impl<'a, W: Write> IndexedWriter<'a, W> {
         self.times = Some((first.min(start), last.max(end)));
         let uncompressed_bytes = self.chunk.records.0.len() as u64;
         let is_same = self.chunk.records.0 == records
-            && Chunk::parse(&record[RECORD_HEADER_BYTES..])
-                .is_ok_and(|chunk| (chunk.start_time, chunk.end_time, chunk.compression) == (start, end, "zstd"));
+            && Chunk::parse(&record[RECORD_HEADER_BYTES..]).is_ok_and(|chunk| {
+                (chunk.start_time, chunk.end_time, chunk.compression) == (start, end, "zstd")
+            });
         let record = if is_same {
             self.chunk.clear();
             Cow::Borrowed(record)

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::check::check;
+use crate::live::OpenChunk;
 use crate::manifest::{EndReason, Ending, FORMAT_VERSION, Outcome};
 use crate::messages::{KeyKind, KeyMessage, MarkersMessage};
-use crate::live::OpenChunk;
 use crate::record::{Chunk, RECORD_HEADER_BYTES, Records, iterate};
 use crate::screen::{Encoder, Snapshot, Times};
 use crate::{LiveWriter, narration::encode_pcm};
