@@ -179,6 +179,14 @@ impl<'a> App<'a> {
         Ok(self.runtime.block_on(self.client.execute(script, Vec::new()))?)
     }
 
+    /// Runs JavaScript in the page that calls its last argument with a value, and returns that.
+    ///
+    /// # Errors
+    /// If it throws, or does not call within half a minute.
+    pub fn script_that_calls(&self, script: &str) -> Result<Value> {
+        Ok(self.runtime.block_on(self.client.execute_async(script, Vec::new()))?)
+    }
+
     /// Gives the window the whole display.
     ///
     /// # Errors
