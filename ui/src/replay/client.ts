@@ -1,10 +1,11 @@
 // Asks the worker that decodes, and gives each answer to who asked.
 import type { AnswerTo, FromWorker, Problem, Question, ToWorker } from './decode/protocol';
+import type { Picture } from './decode/picture';
 import type { SurveyPart } from './decode/survey';
 
 /** A worker, or what stands for one in a test. */
 export interface Port {
-  postMessage(message: ToWorker): void;
+  postMessage(message: ToWorker, transfer?: Transferable[]): void;
   onmessage: ((event: MessageEvent<FromWorker>) => unknown) | null;
   onerror?: ((event: ErrorEvent) => unknown) | null;
   terminate?(): void;
@@ -56,6 +57,11 @@ export class Client {
     });
     this.port.postMessage({ id, question });
     return { answer, cancel: () => this.port.postMessage({ cancel: id }) };
+  }
+
+  /** Gives the memory of a picture back that is shown no more. */
+  giveBack({ rgba }: Picture): void {
+    this.port.postMessage({ giveBack: rgba.buffer }, [rgba.buffer]);
   }
 
   close(): void {

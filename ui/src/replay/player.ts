@@ -54,7 +54,8 @@ export class Player {
   idleNanos = 10_000_000_000;
   overlay: Overlay | undefined;
   private readonly clock = new Clock(() => performance.now());
-  private readonly client: Client;
+  /** Answers what is shown and heard. */
+  readonly client: Client;
   private readonly surveyor: Client;
   private narration: Narration | undefined;
   private readonly held = new Map<number, Held>();

@@ -29,6 +29,8 @@ const CHUNK_CACHE_BYTES = 64 * 1024 * 1024;
 const AHEAD_BYTES = 16 * 1024 * 1024;
 /** Most bytes of one read of several parts. */
 const READ_BYTES = 4 * 1024 * 1024;
+/** Memory of so many pictures is kept for the next ones. */
+const MAX_SPARES = 2;
 
 export interface Message<T> {
   sequence: number;
@@ -56,6 +58,8 @@ export class Bundle {
   private readonly chunks: ByteCache<number, RawMessage[]>;
   /** Records on their way, by offset. */
   private readonly reads = new Map<number, { record: Promise<Uint8Array>; bytes: number }>();
+  /** Memory for pictures. */
+  private readonly spares: ArrayBuffer[] = [];
   /** Per display a decoder and how far it has come. */
   private readonly decoders = new Map<number, Position>();
 
@@ -135,11 +139,16 @@ export class Bundle {
     }
     if (isUncertain || this.isInGap(display, nanos)) throw unreadablePicture(display);
     if (failure) throw failure;
-    const picture = position.decoder.picture();
+    const picture = position.decoder.picture(this.spares.pop());
     if (!picture) throw noPicture(display, nanos);
     if (!hasDamage) this.decoders.set(display, { ...position, nanos });
     if (!isSettled) sameUntilNanos = this.startAfter(position.part, ids);
     return { ...picture, sameUntilNanos };
+  }
+
+  /** Takes the memory of a picture that nobody shows any more: eight megabytes that need not be found anew. */
+  giveBack(buffer: ArrayBuffer): void {
+    if (this.spares.length < MAX_SPARES) this.spares.push(buffer);
   }
 
   /** Starts reading what comes after a picture, so that it is there when it is played. */
@@ -292,6 +301,10 @@ export class Bundle {
     const kept = this.decoders.get(display);
     // While a picture is on its way the decoder is nobody else's.
     this.decoders.delete(display);
+    const emptied = () => {
+      kept?.decoder.forget();
+      return kept?.decoder ?? new PictureDecoder(display);
+    };
     const key = keyId(display);
     for (let at = this.parts.length - 1; at >= 0; at--) {
       const part = this.parts[at];
@@ -302,10 +315,10 @@ export class Bundle {
       if (messages === 'damaged') continue;
       const isWanted = ({ channel, logTime }: RawMessage) => channel === key && this.nanosOf(logTime) <= nanos;
       const message = messages.findLastIndex(isWanted);
-      if (message >= 0) return { decoder: new PictureDecoder(display), part: at, message, nanos };
+      if (message >= 0) return { decoder: emptied(), part: at, message, nanos };
     }
     // From the start of the file: deltas without a keyframe are lost there, and what is damaged may have been one.
-    return { decoder: new PictureDecoder(display), part: 0, message: 0, nanos };
+    return { decoder: emptied(), part: 0, message: 0, nanos };
   }
 
   /** Asks at once for everything between the keyframe, or where the decoder is, and the picture. */

@@ -74,8 +74,13 @@ export class PictureDecoder {
     this.sequence = sequence;
   }
 
-  /** A copy of the picture held; its lossy rectangles are decoded now. */
-  picture(): Picture | undefined {
+  /** Goes back to holding nothing; its memory is used again. */
+  forget(): void {
+    this.header = undefined;
+  }
+
+  /** A copy of the picture held, in the memory of one that nobody shows any more if it fits; its lossy rectangles are decoded now. */
+  picture(spare?: ArrayBuffer): Picture | undefined {
     const header = this.header;
     if (!header) return undefined;
     try {
@@ -85,7 +90,10 @@ export class PictureDecoder {
       throw error;
     }
     const { isKey, widthPx, heightPx, firstDamageNanos, captureStartNanos, captureEndNanos } = header;
-    const rgba = new Uint8ClampedArray(this.pixels.buffer.slice(0));
+    const { byteLength } = this.pixels;
+    const copy = new Uint32Array(spare?.byteLength === byteLength ? spare : new ArrayBuffer(byteLength));
+    copy.set(this.pixels);
+    const rgba = new Uint8ClampedArray(copy.buffer);
     const times = { firstDamageNanos, captureStartNanos, captureEndNanos };
     const isLossy = this.isLossy.slice();
     return { display: this.display, sequence: this.sequence, isKey, widthPx, heightPx, ...times, rgba, isLossy };

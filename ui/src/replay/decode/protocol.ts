@@ -50,8 +50,11 @@ export interface Problem {
   message: string;
 }
 
-/** To the worker. A cancelled question is answered, too: with a problem, or with what was ready. */
-export type ToWorker = { id: number; question: Question } | { cancel: number };
+/**
+ * To the worker. A cancelled question is answered, too: with a problem, or with what was ready. A picture that is shown no
+ * more can be given back.
+ */
+export type ToWorker = { id: number; question: Question } | { cancel: number } | { giveBack: ArrayBuffer };
 
 /** From the worker. */
 export type FromWorker =

@@ -73,6 +73,10 @@ export function serve(port: Port): void {
       running.get(data.cancel)?.controller.abort();
       return;
     }
+    if ('giveBack' in data) {
+      bundle?.giveBack(data.giveBack);
+      return;
+    }
     const { id, question } = data;
     if (question.ask === 'picture') {
       for (const { question: older, controller } of running.values()) {
