@@ -138,6 +138,10 @@ fn a_session_is_replayed_in_the_application_pixel_for_pixel() -> Result<()> {
     pictures.sort_unstable();
     pictures.dedup();
     assert!(pictures.len() > 4, "{pictures:?}");
+    let other = framed(&bundle, (duration * 0.9) as u64, folder.path())?;
+    ensure!(shown(&app)? != other, "the comparison sees no difference where there is one");
+    // There is less room than pixels: what is seen is the exact picture made smaller.
+    app.find("canvas.small.shown")?;
 
     // It plays, at the pace of time, with the voice.
     app.type_into("body", "0")?;

@@ -85,12 +85,27 @@ impl Set<'_> {
         self.page(app, "outcome")?;
         app.click("#keep")?;
         app.find("[data-session][data-state=ready]")?;
+        self.replay(app)?;
         app.click(".approve")?;
         app.find("#approve-confirm")?;
         let_pass(Duration::from_millis(500));
         self.page(app, "approve")?;
         app.click("#approve-confirm")?;
         app.find("[data-session][data-state=verified]")?;
+        Ok(())
+    }
+
+    /// The session that was just recorded, in its second half.
+    fn replay(&self, app: &App<'_>) -> Result<()> {
+        app.click("[data-session] .play")?;
+        app.find(".stage[data-state=paused][data-nanos]")?;
+        app.type_into("body", "6")?;
+        app.find("[data-action]")?;
+        // The timeline is filled then.
+        let_pass(Duration::from_secs(1));
+        self.page(app, "replay")?;
+        app.click("[aria-label='Back to the sessions']")?;
+        app.find("[data-session]")?;
         Ok(())
     }
 
