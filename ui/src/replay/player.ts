@@ -56,7 +56,9 @@ export class Player {
   private readonly clock = new Clock(() => performance.now());
   /** Answers what is shown and heard. */
   readonly client: Client;
-  private readonly surveyor: Client;
+  /** Goes through the whole bundle, beside; starts when the first picture is there. */
+  private surveyor: Client | undefined;
+  private isClosed = false;
   private narration: Narration | undefined;
   private readonly held = new Map<number, Held>();
   private readonly asked = new Map<number, number>();
@@ -72,10 +74,9 @@ export class Player {
 
   constructor(
     private readonly hooks: Hooks,
-    start: () => Client = startWorker,
+    private readonly start: () => Client = startWorker,
   ) {
     this.client = start();
-    this.surveyor = start();
     this.scrubs = new Newest(async (nanos) => {
       const pause = new Promise((resolve) => setTimeout(resolve, SCRUB_MILLIS));
       await Promise.all([this.show(nanos), pause]);
@@ -115,8 +116,7 @@ export class Player {
       );
       this.firstNanos = Math.min(info.durationNanos, ...firsts.filter((time) => time !== undefined));
       this.send({ name: 'opened' });
-      this.seek(startNanos);
-      void this.survey(url);
+      void this.seek(startNanos).then(() => this.survey(url));
     } catch (error) {
       if (!isCancelled(error)) this.send({ name: 'failed', problem: messageOf(error) });
     }
@@ -143,7 +143,7 @@ export class Player {
   }
 
   /** Goes to a session time; only the newest target counts, and whether it plays stays as it was. */
-  seek(nanos: number): void {
+  async seek(nanos: number): Promise<void> {
     if (!this.info) return;
     this.scrubs.clear();
     const target = this.clamp(nanos);
@@ -151,11 +151,10 @@ export class Player {
     this.hold();
     this.clock.set(target);
     this.send({ name: 'seek', request });
-    void this.show(target).then(() => {
-      if (request === this.request) void this.overlay?.need(target);
-      this.send({ name: 'shown', request });
-      if (this.state.name === 'playing') this.run();
-    });
+    await this.show(target);
+    if (request === this.request) void this.overlay?.need(target);
+    this.send({ name: 'shown', request });
+    if (this.state.name === 'playing') this.run();
   }
 
   /** While something is dragged: shows what can be shown in time. */
@@ -209,7 +208,7 @@ export class Player {
   }
 
   thumbnail(display: number, nanos: number) {
-    return this.surveyor.ask({ ask: 'thumbnail', display, nanos });
+    return (this.surveyor ?? this.client).ask({ ask: 'thumbnail', display, nanos });
   }
 
   retry(): void {
@@ -254,7 +253,8 @@ export class Player {
     clearInterval(this.pumpTimer);
     this.narration?.close();
     this.client.close();
-    this.surveyor.close();
+    this.isClosed = true;
+    this.surveyor?.close();
   }
 
   /** The next picture of a display, while it plays. */
@@ -362,6 +362,8 @@ export class Player {
       this.hooks.surveyed();
       this.hooks.changed();
     };
+    if (this.isClosed) return;
+    this.surveyor = this.start();
     try {
       await this.surveyor.ask({ ask: 'open', url, isLight: true });
       add(await this.surveyor.ask({ ask: 'survey' }, add));
