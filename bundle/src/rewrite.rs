@@ -1,7 +1,8 @@
 //! Turns any readable file, cut or damaged as it may be, into a finished bundle: sealing and recovery.
 //!
 //! One streaming pass. Every readable message is carried over in order; only pictures whose base is lost are left
-//! out, and everything left out is named in the `praxis.recovery` record. Memory is one chunk and the index.
+//! out, and everything left out is named in the `praxis.recovery` record. Memory is one chunk, one
+//! of what an earlier attempt has left, and the index.
 //! Syncing, checking and renaming are the caller's ([`crate::file`]).
 
 mod earlier;
