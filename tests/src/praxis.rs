@@ -1,5 +1,6 @@
 //! The real `praxis` program, run as a person runs it.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -161,4 +162,37 @@ impl Recording {
 pub fn live_file(folder: &Path) -> Option<PathBuf> {
     let mut paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     paths.find(|path| path.to_string_lossy().ends_with(".live.mcap"))
+}
+
+/// A running `praxis open`; ended when dropped.
+pub struct Opened {
+    /// Address of the player, secret and closing slash included.
+    pub url: String,
+    /// The program.
+    pub child: Child,
+}
+
+impl Opened {
+    /// Opens a bundle, without a browser.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(file: &Path) -> Result<Self> {
+        let mut command = Command::new(program("praxis")?);
+        command.args(["open", path(file), "--no-browser"]).env_remove("DISPLAY").stdin(Stdio::null());
+        let mut opened = Self { url: String::new(), child: command.stdout(Stdio::piped()).spawn()? };
+        let says = opened.child.stdout.take().context("no stdout")?;
+        BufReader::new(says).read_line(&mut opened.url)?;
+        opened.url.truncate(opened.url.trim_end().len());
+        ensure!(opened.url.ends_with('/'), "praxis open gives no address: {:?}", opened.url);
+        Ok(opened)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

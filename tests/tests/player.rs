@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use praxis_tests::collector::{Collector, Expert};
 use praxis_tests::desktop::VirtualDesktop;
-use praxis_tests::praxis::{Recording, path, program};
+use praxis_tests::praxis::{Opened, Recording, path, program};
 use rustix::process::Signal;
 
 /// Runs the tests of a file in `tests/js`; their output is shown when one fails.
@@ -31,16 +30,6 @@ fn the_player_shows_what_is_in_a_bundle_and_does_what_it_is_told() -> Result<()>
     browse("player.mjs", &[("BUNDLE", path(&bundle))])
 }
 
-struct Opened(Child);
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_real_session_is_played_by_praxis_open_and_by_the_collector() -> Result<()> {
     let mut desktop = VirtualDesktop::start(800, 600)?;
@@ -53,12 +42,7 @@ fn a_real_session_is_played_by_praxis_open_and_by_the_collector() -> Result<()> 
     let (bundle, code) = recording.stop(Signal::INT)?;
     assert_eq!(code, Some(0));
 
-    let mut command = Command::new(program("praxis")?);
-    command.args(["open", path(&bundle), "--no-browser"]).env_remove("DISPLAY").stdin(Stdio::null());
-    let mut opened = Opened(command.stdout(Stdio::piped()).spawn()?);
-    let mut url = String::new();
-    BufReader::new(opened.0.stdout.take().context("no stdout")?).read_line(&mut url)?;
-
+    let opened = Opened::start(&bundle)?;
     let data = folder.path().join("collector");
     let collector = Collector::start(&data)?;
     let expert = Expert::enrolled(&collector, "olympus", "heron-7")?;
@@ -69,7 +53,7 @@ fn a_real_session_is_played_by_praxis_open_and_by_the_collector() -> Result<()> 
         "served.mjs",
         &[
             ("BUNDLE", path(&bundle)),
-            ("OPENED", url.trim()),
+            ("OPENED", &opened.url),
             ("COLLECTOR", &collector.url),
             ("TOKEN", token.trim()),
             ("TITLE", "Played by a reviewer"),

@@ -2,48 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use praxis_tests::collector::{Answer, Collector, Expert, Http};
 use praxis_tests::desktop::VirtualDesktop;
 use praxis_tests::fixture::{write_large, write_live};
-use praxis_tests::praxis::{Recording, ok, path, program};
+use praxis_tests::praxis::{Opened, Recording, ok, path, program};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// A running `praxis open`.
-struct Opened {
-    /// Address of the player, secret included, without the slash at the end.
-    http: Http,
-    /// Address without the secret.
-    root: String,
-    secret: String,
-    child: Child,
-}
-
-impl Opened {
-    fn start(file: &Path) -> Result<Self> {
-        let mut command = Command::new(program("praxis")?);
-        command.args(["open", path(file), "--no-browser"]).env_remove("DISPLAY").stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut url)?;
-        let url = url.trim().strip_suffix('/').context("no address")?;
-        let (root, secret) = url.rsplit_once('/').context("no secret")?;
-        let (root, secret) = (root.to_owned(), secret.to_owned());
-        Ok(Self { http: Http::new(url, None), root, secret, child })
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What answers at the address of a running `praxis open`; the address without its secret; the secret.
+fn parts_of(opened: &Opened) -> Result<(Http, String, String)> {
+    let address = opened.url.trim_end_matches('/');
+    let (root, secret) = address.rsplit_once('/').context("no secret")?;
+    Ok((Http::new(address, None), root.to_owned(), secret.to_owned()))
 }
 
 fn read(answer: &mut Answer) -> Result<Vec<u8>> {
@@ -62,8 +35,8 @@ fn a_recording_is_opened_on_this_machine_for_whoever_knows_the_address() -> Resu
     assert_eq!(code, Some(0));
     let bytes = std::fs::read(&bundle)?;
     let mut opened = Opened::start(&bundle)?;
-    assert_eq!(opened.secret.len(), 43, "256 bits");
-    let http = &opened.http;
+    let (http, root, secret) = parts_of(&opened)?;
+    assert_eq!(secret.len(), 43, "256 bits");
 
     let name = bundle.file_name().unwrap().to_str().unwrap();
     assert_eq!(http.json("/host.json")?, json!({"kind": "file", "name": name}));
@@ -104,19 +77,19 @@ fn a_recording_is_opened_on_this_machine_for_whoever_knows_the_address() -> Resu
     assert_eq!((&click["clicks"], &click["button"], &click["x_px"]), (&json!(2), &json!(3), &json!(600)));
 
     // Whoever does not know the secret, or comes by another name, gets nothing.
-    let (root, other) = (Http::new(&opened.root, None), "A".repeat(43));
+    let port = root.rsplit_once(':').unwrap().1.to_owned();
+    let (root, other) = (Http::new(&root, None), "A".repeat(43));
     for at in [
         "/",
         "/host.json",
         "/content",
         &format!("/{other}/"),
         &format!("/{other}/content"),
-        &format!("/{}x/content", opened.secret),
+        &format!("/{secret}x/content"),
     ] {
         assert_eq!(root.ask("GET", at, &[], &[])?.status(), 404, "{at}");
     }
     assert_eq!(root.ask("POST", &format!("/{other}/quit"), &[], &[])?.status(), 404);
-    let port = opened.root.rsplit_once(':').unwrap().1;
     for (host, status) in [
         ("evil.example", 403),
         (&*format!("evil.example:{port}"), 403),
@@ -141,13 +114,14 @@ fn a_file_that_is_live_or_damaged_is_opened_as_it_is_and_no_bundle_is_refused() 
     let bytes = std::fs::read(&live)?;
     std::fs::write(&live, &bytes[..bytes.len() - 400])?;
     let opened = Opened::start(&live)?;
+    let (http, ..) = parts_of(&opened)?;
     // It grows on, and goes; what was opened stays.
     std::fs::write(folder.path().join("b"), &bytes)?;
     std::io::Write::write_all(&mut std::fs::File::options().append(true).open(&live)?, b"more")?;
     std::fs::remove_file(&live)?;
-    let mut whole = opened.http.ask("GET", "/content", &[], &[])?;
+    let mut whole = http.ask("GET", "/content", &[], &[])?;
     assert!(read(&mut whole)? == bytes[..bytes.len() - 400]);
-    assert!(!opened.http.json("/actions")?["actions"].as_array().unwrap().is_empty());
+    assert!(!http.json("/actions")?["actions"].as_array().unwrap().is_empty());
 
     let letter = folder.path().join("letter.txt");
     std::fs::write(&letter, "Dear reader")?;
