@@ -141,11 +141,11 @@ pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     let mut facts = Facts::default();
     let seek = match index_of(&file)?.zip(Track::Screen(display).key_channel()) {
         Some((index, key)) => {
-            if let Some((offset, bytes)) = index.recovery {
+            let noted = index.recovery.map_or(Ok(()), |(offset, bytes)| {
                 let content = read_record(&file, op::METADATA, offset, bytes)?;
-                facts.note(&Item::Record { offset, opcode: op::METADATA, content })?;
-            }
-            match by_index(&file, &index, key, epoch, at_nanos) {
+                facts.note(&Item::Record { offset, opcode: op::METADATA, content })
+            });
+            match noted.and_then(|()| by_index(&file, &index, key, epoch, at_nanos)) {
                 // The scan finds out what else there is.
                 Err(Error::Malformed { .. } | Error::Checksum { .. }) => None,
                 seek => seek?,
@@ -172,7 +172,8 @@ pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
     let name = Track::Screen(display).name();
     let mut gaps = facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
     let is_in = |gap: &PictureGap| {
-        gap.track == name && (gap.after_nanos..gap.before_nanos.unwrap_or(u64::MAX)).contains(&at_nanos)
+        let is_before = gap.before_nanos.is_none_or(|before| at_nanos < before);
+        gap.track == name && gap.after_nanos <= at_nanos && is_before
     };
     if seek.is_uncertain || gaps.any(is_in) {
         return Err(Error::UnreadablePicture { display });

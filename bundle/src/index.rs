@@ -83,7 +83,8 @@ impl Index {
             if record.opcode == op::METADATA_INDEX {
                 let mut fields = Fields::of("metadata index", record.content);
                 let (offset, bytes, name) = (fields.u64()?, fields.u64()?, fields.text()?);
-                recovery = recovery.or((name == RECOVERY_NAME).then_some((offset, bytes)));
+                // The last one is the full one.
+                recovery = (name == RECOVERY_NAME).then_some((offset, bytes)).or(recovery);
             }
             if record.opcode == op::ATTACHMENT_INDEX {
                 let mut fields = Fields::of("attachment index", record.content);

@@ -1,7 +1,8 @@
 //! Turns any readable file, cut or damaged as it may be, into a finished bundle: sealing and recovery.
 //!
 //! One streaming pass. Every readable message is carried over in order; only pictures whose base is lost are left
-//! out, and everything left out is named in the `praxis.recovery` record. Memory is one chunk, one
+//! out, and everything left out is named in the `praxis.recovery` record; a loss of pictures also where it is met, so that
+//! it stays known if the end of the file is lost. Memory is one chunk, one
 //! of what an earlier attempt has left, and the index.
 //! Syncing, checking and renaming are the caller's ([`crate::file`]).
 
@@ -79,6 +80,7 @@ pub(crate) fn rewrite_after(
 ) -> Result<Rewritten> {
     let mut rewriter = Rewriter {
         profile,
+        source_bytes: source.num_bytes().map_err(Error::io("reading the bundle's length"))?,
         facts: Facts::default(),
         manifest: None,
         declared: Vec::new(),
@@ -96,8 +98,7 @@ pub(crate) fn rewrite_after(
         thumbnails: Thumbnails::default(),
     };
     scan(source, |item| rewriter.take(item))?;
-    let source_bytes = source.num_bytes().map_err(Error::io("reading the bundle's length"))?;
-    rewriter.finish(source_bytes)
+    rewriter.finish()
 }
 
 /// A picture: its sequence number in the source, and its session time.
@@ -109,6 +110,7 @@ struct Held {
 
 struct Rewriter<'a, W: Write> {
     profile: Profile,
+    source_bytes: u64,
     facts: Facts,
     /// The manifest, word for word.
     manifest: Option<String>,
@@ -148,6 +150,8 @@ impl<W: Write> Rewriter<'_, W> {
                     self.emit_voice()?;
                     self.out.close_chunk()?;
                     self.out.json_metadata(name, json)?;
+                } else if name == RECOVERY_NAME {
+                    self.carry_doubts()?;
                 }
             }
             Item::Record { opcode: op::CHANNEL, content, .. } => {
@@ -166,10 +170,10 @@ impl<W: Write> Rewriter<'_, W> {
                 let is_flowing = |end: &u64| self.newest_nanos.saturating_sub(*end) < FLOWING_VOICE_NANOS;
                 let voice_end_nanos = self.voice_end_nanos.filter(is_flowing).unwrap_or(u64::MAX);
                 let after_nanos = self.newest_nanos.min(voice_end_nanos);
-                for (track, held) in &self.held_pictures {
-                    let since = uncertain_since(held.nanos, self.newest_nanos);
-                    self.uncertain_since.entry(*track).or_insert(since);
-                }
+                let since = |held: &Held| uncertain_since(held.nanos, self.newest_nanos);
+                let doubts: Vec<_> =
+                    self.held_pictures.iter().map(|(track, held)| (*track, since(held))).collect();
+                self.doubt(doubts)?;
                 let (start_byte, end_byte) = (start, end);
                 let damage = DamagedRange { start_byte, end_byte, after_nanos, before_nanos: None, why };
                 add_damage(&mut self.damages, damage);
@@ -214,7 +218,9 @@ impl<W: Write> Rewriter<'_, W> {
         for damage in self.damages.iter_mut().rev().take_while(|damage| damage.before_nanos.is_none()) {
             damage.before_nanos = Some(end_nanos);
         }
-        if matches!(channel.track, Track::Screen(_)) && !self.is_decodable(channel, message.sequence, nanos) {
+        if matches!(channel.track, Track::Screen(_))
+            && !self.is_decodable(channel, message.sequence, nanos)?
+        {
             self.lost_pictures += 1;
             return Ok(());
         }
@@ -228,9 +234,8 @@ impl<W: Write> Rewriter<'_, W> {
             && !self.look_at(channel.track, display, nanos, message)?
         {
             self.held_pictures.remove(&channel.track);
-            self.uncertain_since.entry(channel.track).or_insert(nanos);
             self.lost_pictures += 1;
-            return Ok(());
+            return self.doubt([(channel.track, nanos)]);
         }
         let is_full = self.out.chunk_bytes() >= SEALED_CHUNK_BYTES
             || self.out.chunk_bytes() + message.data.len() + MESSAGE_BYTES > MAX_CHUNK_BYTES as usize;
@@ -241,29 +246,67 @@ impl<W: Write> Rewriter<'_, W> {
     }
 
     /// Whether a picture can be shown: it stands alone, or the one before it is there. Keeps account of what is missing.
-    fn is_decodable(&mut self, channel: Channel, sequence: u32, nanos: u64) -> bool {
+    fn is_decodable(&mut self, channel: Channel, sequence: u32, nanos: u64) -> Result<bool> {
         let track = channel.track;
         let held = self.held_pictures.get(&track).copied();
         let follows = held.is_some_and(|held| held.sequence.wrapping_add(1) == sequence);
-        if let Some(held) = held.filter(|_| !follows) {
-            // Numbers are missing.
-            self.uncertain_since.entry(track).or_insert(held.nanos.saturating_add(1));
-        }
+        // If numbers are missing, it is from the picture held on.
+        let after_held = held.map(|held| held.nanos.saturating_add(1));
         if !follows && !channel.is_key {
             self.held_pictures.remove(&track);
-            self.uncertain_since.entry(track).or_insert(nanos);
-            return false;
+            self.doubt([(track, after_held.unwrap_or(nanos))])?;
+            return Ok(false);
         }
         self.held_pictures.insert(track, Held { sequence, nanos });
         // One that follows shows that nothing was lost in between.
-        if let Some(after_nanos) = self.uncertain_since.remove(&track).filter(|_| !follows) {
+        if let Some(after_nanos) = self.uncertain_since.remove(&track).or(after_held).filter(|_| !follows) {
             let before_nanos = Some(nanos);
             let gap = PictureGap { track: track.name(), after_nanos, before_nanos };
             add_gap(&mut self.picture_gaps, gap);
             // The hole stays visible in the numbers, whatever becomes of the record that names it.
             self.out.skip(track);
         }
-        true
+        Ok(true)
+    }
+
+    /// From these times on pictures are or may be missing. What was not in doubt already is written down at once.
+    fn doubt(&mut self, since: impl IntoIterator<Item = (Track, u64)>) -> Result<()> {
+        let num_known = self.uncertain_since.len();
+        for (track, nanos) in since {
+            self.uncertain_since.entry(track).or_insert(nanos);
+        }
+        if self.uncertain_since.len() == num_known || !self.has_begun {
+            return Ok(());
+        }
+        self.out.close_chunk()?;
+        self.write_recovery(&Recovery {
+            source_bytes: self.source_bytes,
+            lost_pictures: self.lost_pictures,
+            picture_gaps: self.open_gaps(),
+            ..Recovery::default()
+        })
+    }
+
+    /// What the source does not know the end of stays in doubt here.
+    fn carry_doubts(&mut self) -> Result<()> {
+        let gaps = self.facts.recovery.iter().flat_map(|recovery| &recovery.picture_gaps);
+        let open = gaps.filter(|gap| gap.before_nanos.is_none());
+        let doubts: Vec<_> =
+            open.filter_map(|gap| Track::from_name(&gap.track).zip(Some(gap.after_nanos))).collect();
+        self.doubt(doubts)
+    }
+
+    fn open_gaps(&self) -> Vec<PictureGap> {
+        let gap = |(track, after_nanos): (&Track, &u64)| PictureGap {
+            track: track.name(),
+            after_nanos: *after_nanos,
+            before_nanos: None,
+        };
+        self.uncertain_since.iter().map(gap).collect()
+    }
+
+    fn write_recovery(&mut self, recovery: &Recovery) -> Result<()> {
+        self.out.json_metadata(RECOVERY_NAME, &crate::live::to_json(RECOVERY_NAME, recovery)?)
     }
 
     /// Decodes a picture and makes its thumbnail, if one is due. False if it cannot be decoded.
@@ -317,7 +360,7 @@ impl<W: Write> Rewriter<'_, W> {
         Ok(())
     }
 
-    fn finish(mut self, source_bytes: u64) -> Result<Rewritten> {
+    fn finish(mut self) -> Result<Rewritten> {
         self.begin()?;
         self.emit_voice()?;
         self.out.close_chunk()?;
@@ -333,17 +376,15 @@ impl<W: Write> Rewriter<'_, W> {
         let mut recovery = self.facts.recovery.take();
         if !is_clean {
             let recovery = recovery.get_or_insert_default();
-            recovery.source_bytes = source_bytes;
+            recovery.source_bytes = self.source_bytes;
             self.damages.drain(..).for_each(|damage| add_damage(&mut recovery.damages, damage));
             recovery.lost_pictures = recovery.lost_pictures.saturating_add(self.lost_pictures);
-            let open = std::mem::take(&mut self.uncertain_since).into_iter().map(|(track, after_nanos)| {
-                PictureGap { track: track.name(), after_nanos, before_nanos: None }
-            });
+            let open = self.open_gaps();
             let gaps = self.picture_gaps.drain(..).chain(open);
             gaps.for_each(|gap| add_gap(&mut recovery.picture_gaps, gap));
         }
         if let Some(recovery) = &recovery {
-            self.out.json_metadata(RECOVERY_NAME, &crate::live::to_json(RECOVERY_NAME, recovery)?)?;
+            self.write_recovery(recovery)?;
         }
         if self.profile == Profile::Seal {
             let seal = Seal { app_version: env!("CARGO_PKG_VERSION").into() };

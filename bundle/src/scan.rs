@@ -5,12 +5,14 @@
 //! by itself, so one damaged chunk loses only its own messages. Every byte of the file is in exactly one item. What a
 //! file may cost is limited ([`crate::limits`]).
 
+use std::collections::BTreeSet;
+
 use crate::layout::check_layout;
 use crate::limits::{MAX_CHUNK_MESSAGES, MAX_CHUNKS, Work, max_bytes};
 use crate::record::{
     Chunk, Fields, MAGIC, Message, RECORD_HEADER_BYTES, RawRecord, iterate, op, parse_json_metadata,
 };
-use crate::{Error, Result};
+use crate::{Channel, Error, Result, Track};
 
 /// Bytes looked at once while searching for the next chunk.
 const SEARCH_BYTES: usize = 1 << 16;
@@ -378,8 +380,10 @@ pub struct Facts {
     pub manifest: Option<crate::Manifest>,
     /// How the session ended; missing after a crash.
     pub ending: Option<crate::Ending>,
-    /// What recovery said, if the file was recovered.
+    /// What recovery said, if the file was recovered: the last record of it that can be read.
     pub recovery: Option<crate::Recovery>,
+    /// Tracks of that record's gaps that have no end yet.
+    open_gaps: BTreeSet<Track>,
     /// Present if the file is sealed.
     pub seal: Option<crate::manifest::Seal>,
     /// Whether footer and closing magic were seen.
@@ -417,16 +421,39 @@ impl Facts {
                     }
                     ENDING_NAME => self.ending = Some(serde_json::from_str(json).map_err(Error::json(name))?),
                     RECOVERY_NAME => {
-                        self.recovery = Some(serde_json::from_str(json).map_err(Error::json(name))?);
+                        let recovery: crate::Recovery =
+                            serde_json::from_str(json).map_err(Error::json(name))?;
+                        let open = recovery.picture_gaps.iter().filter(|gap| gap.before_nanos.is_none());
+                        self.open_gaps = open.filter_map(|gap| Track::from_name(&gap.track)).collect();
+                        self.recovery = Some(recovery);
                     }
                     SEAL_NAME => self.seal = Some(serde_json::from_str(json).map_err(Error::json(name))?),
                     _ => {}
                 }
             }
             Item::Complete { .. } => self.is_complete = true,
+            Item::Chunk { records, .. } => self.end_gaps(records),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Recovery writes a loss down where it meets it, before it knows what follows: that gap lasts until the next picture.
+    fn end_gaps(&mut self, records: &[u8]) {
+        let (Some(recovery), Some(manifest)) = (&mut self.recovery, &self.manifest) else { return };
+        if self.open_gaps.is_empty() {
+            return;
+        }
+        for (_, message) in messages(records) {
+            let Some(channel) = Channel::from_id(message.channel) else { continue };
+            if self.open_gaps.remove(&channel.track) {
+                let (name, nanos) =
+                    (channel.track.name(), message.log_time.saturating_sub(manifest.epoch_wall_nanos));
+                for gap in recovery.picture_gaps.iter_mut().filter(|gap| gap.track == name) {
+                    gap.before_nanos.get_or_insert(nanos);
+                }
+            }
+        }
     }
 
     /// The manifest, which every use of messages needs.

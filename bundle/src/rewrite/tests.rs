@@ -285,6 +285,51 @@ fn a_flipped_bit_in_a_chunk_costs_that_chunk_and_the_pictures_that_need_it() {
 }
 
 #[test]
+fn lost_pictures_at_the_end_stay_known_when_the_record_that_names_them_is_lost() {
+    let live = live_file();
+    let mut damaged = live.clone();
+    let bounds = record_bounds(&live);
+    let chunks: Vec<_> = bounds.windows(2).filter(|pair| live[pair[0]] == op::CHUNK).collect();
+    // The last keyframe, with one picture after it.
+    damaged[chunks[10][1] - 1] ^= 0x10;
+    let (recovered, rewritten) = finished(&damaged, Profile::Recover);
+    let gap = rewritten.recovery.unwrap().picture_gaps.remove(0);
+    assert_eq!((gap.after_nanos, gap.before_nanos), (2250 * MILLI + 1, None));
+    // The last record of it, before the index.
+    let last_named = |file: &[u8]| {
+        let bounds = record_bounds(file);
+        let is_it = |start: &usize| {
+            file[*start] == op::METADATA && file[start + 13..].starts_with(RECOVERY_NAME.as_bytes())
+        };
+        bounds.into_iter().rfind(is_it).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.mcap");
+    let look = |file: &[u8], what: &str| {
+        std::fs::write(&path, file).unwrap();
+        let at = |nanos| crate::file::picture_at(&path, 0, nanos);
+        assert!(at(2250 * MILLI).is_ok(), "{what}");
+        for nanos in [2250 * MILLI + 1, 2600 * MILLI, u64::MAX] {
+            assert!(matches!(at(nanos), Err(Error::UnreadablePicture { .. })), "{what}: {nanos}");
+        }
+    };
+    for profile in [Profile::Recover, Profile::Seal] {
+        let mut file = recovered.clone();
+        for round in 0..3 {
+            let what = format!("{profile:?}, round {round}");
+            look(&file, &what);
+            let record = last_named(&file);
+            file[record + 60] ^= 1;
+            look(&file, &what);
+            let (next, rewritten) = finished(&file, profile);
+            assert_eq!(rewritten.recovery.unwrap().picture_gaps, [gap.clone()], "{what}");
+            assert_eq!(check(&next[..]).unwrap().findings, Vec::<String>::new(), "{what}");
+            file = next;
+        }
+    }
+}
+
+#[test]
 fn check_finds_a_flipped_bit_anywhere_in_a_sealed_bundle() {
     let (sealed, _) = finished(&live_file(), Profile::Seal);
     let step = (sealed.len() / 1500).max(1);

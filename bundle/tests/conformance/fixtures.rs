@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use praxis_bundle::manifest::FORMAT_VERSION;
-use praxis_bundle::record::{MAGIC, Records};
+use praxis_bundle::manifest::{FORMAT_VERSION, RECOVERY_NAME};
+use praxis_bundle::record::{MAGIC, RECORD_HEADER_BYTES, Records, op, parse_json_metadata};
 use praxis_bundle::scan::{Item, scan};
 use praxis_bundle::{LiveWriter, Manifest, Profile, rewrite};
 use serde_json::{Value, json};
@@ -64,7 +64,19 @@ fn of_session(told: &Told) -> Vec<Fixture> {
     let cut_range = told.chunk(CUT_CHUNK).start..cut_at;
     let mut damaged_and_cut = flipped.clone();
     damaged_and_cut.truncate(cut_at);
+    let still_lost = json!([
+        {"display": 0, "nanos": "2010000001", "sequence": 3},
+        {"display": 0, "nanos": "2050000000", "error": "unreadable_picture"},
+        {"display": 0, "nanos": "1000000000", "error": "unreadable_picture"},
+        {"display": 1, "nanos": "9000000000", "error": "unreadable_picture"},
+    ]);
     let (recovered, recovery) = finished(&damaged_and_cut, Profile::Recover);
+    // What was written down where the file was cut.
+    let still_named = json!({"source_bytes": cut_at, "damages": [], "lost_pictures": 3, "picture_gaps": [
+        {"track": "screen/0", "after_nanos": 2_010_000_002u64, "before_nanos": null},
+        {"track": "screen/1", "after_nanos": 3_000_002, "before_nanos": null},
+    ]});
+    let (unnamed, unnamed_range) = damage_last_recovery(&recovered);
     let (sealed, _) = finished(&told.file, Profile::Seal);
     let (sealed_damaged, sealed_range) = damage_third_keyframe(&sealed);
 
@@ -100,12 +112,22 @@ fn of_session(told: &Told) -> Vec<Fixture> {
                 false,
                 &Facts { is_renumbered: true, recovery, ..complete() },
             ),
-            json!([
-                {"display": 0, "nanos": "2010000001", "sequence": 3},
-                {"display": 0, "nanos": "2050000000", "error": "unreadable_picture"},
-                {"display": 0, "nanos": "1000000000", "error": "unreadable_picture"},
-                {"display": 1, "nanos": "9000000000", "error": "unreadable_picture"},
-            ]),
+            still_lost.clone(),
+        ),
+        fixture(
+            "recovered-damaged",
+            unnamed,
+            told.twin(
+                (0..CUT_CHUNK).filter(|n| *n != DAMAGED_CHUNK),
+                false,
+                &Facts {
+                    is_renumbered: true,
+                    unreadable: vec![unnamed_range],
+                    recovery: still_named,
+                    ..complete()
+                },
+            ),
+            still_lost,
         ),
         fixture("sealed", sealed, told.twin(all(), true, &Facts { is_sealed: true, ..complete() }), seen),
         fixture(
@@ -164,6 +186,23 @@ fn finished(source: &[u8], profile: Profile) -> (Vec<u8>, Value) {
     let mut out = Vec::new();
     let rewritten = rewrite(source, &mut out, profile).unwrap();
     (out, json!(rewritten.recovery))
+}
+
+/// Flips a byte in the full record of what recovery left out.
+fn damage_last_recovery(recovered: &[u8]) -> (Vec<u8>, Range<usize>) {
+    let mut range = 0..0;
+    scan(recovered, |item| {
+        if let Item::Record { offset, opcode: op::METADATA, content } = item
+            && parse_json_metadata(&content)?.0 == RECOVERY_NAME
+        {
+            range = offset as usize..offset as usize + RECORD_HEADER_BYTES + content.len();
+        }
+        Ok(())
+    })
+    .unwrap();
+    let mut damaged = recovered.to_vec();
+    damaged[range.end - 5] ^= 1;
+    (damaged, range)
 }
 
 /// Flips a byte in the chunk that the third keyframe begins: the first display's new size.

@@ -54,6 +54,7 @@ interface Position {
 export class Bundle {
   readonly info: BundleInfo;
   readonly parts: Part[];
+  private readonly pictureGaps: Opened['pictureGaps'];
   private readonly attachments: Opened['attachments'];
   private readonly chunks: ByteCache<number, RawMessage[]>;
   /** Records on their way, by offset. */
@@ -65,11 +66,12 @@ export class Bundle {
 
   private constructor(
     private readonly source: ByteSource,
-    { info, parts, attachments }: Opened,
+    { info, parts, pictureGaps, attachments }: Opened,
     cacheBytes: number,
   ) {
     this.info = info;
     this.parts = parts;
+    this.pictureGaps = pictureGaps;
     this.attachments = attachments;
     this.chunks = new ByteCache(cacheBytes);
   }
@@ -280,9 +282,9 @@ export class Bundle {
     }
   }
 
-  /** Whether recovery left out pictures of that time. */
+  /** Whether pictures of that time are lost. */
   private isInGap(display: number, nanos: number): boolean {
-    return (this.info.recovery?.picture_gaps ?? []).some(
+    return this.pictureGaps.some(
       ({ track, after_nanos, before_nanos }) =>
         track === `screen/${display}` && after_nanos <= nanos && nanos < (before_nanos ?? Infinity),
     );

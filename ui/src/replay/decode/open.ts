@@ -8,12 +8,15 @@ import type { Item } from './scan';
 import type { ByteSource } from './source';
 import { TAIL_BYTES, parseSummary, summaryStart } from './summary';
 import type { AttachmentEntry, Summary } from './summary';
-import type { Ending, Manifest, Recovery, Seal } from './types';
+import { channelOf } from './track';
+import type { Ending, Manifest, PictureGap, Recovery, Seal } from './types';
 
 export const FORMAT_VERSION = 1;
 const PROFILE = 'praxis';
 /** How far back messages of different tracks may be out of order. */
 const OUT_OF_ORDER_NANOS = 500_000_000;
+/** So many losses are named one by one. */
+const MAX_NAMED = 5000;
 /** What is read at the end at once: footer, and mostly the whole summary. */
 const TAIL_READ_BYTES = 64 * 1024;
 
@@ -57,6 +60,8 @@ export interface Part {
 export interface Opened {
   info: BundleInfo;
   parts: Part[];
+  /** Where pictures are lost, as recovery says and, in a file without a sound index, as their numbers do. */
+  pictureGaps: PictureGap[];
   attachments: AttachmentEntry[];
 }
 
@@ -80,15 +85,15 @@ export async function openBundle(source: ByteSource, signal?: AbortSignal): Prom
   if (!manifest) throw facts.foreignProfile === undefined ? noManifest() : foreignProfile(facts.foreignProfile);
   const epoch = manifest.epoch_wall_nanos;
   const summary = await readSummary(source, bytes, signal);
-  const found = summary
-    ? await fromSummary(source, summary, facts, epoch, signal)
-    : await fromScan(source, facts, epoch, signal);
+  const indexed = summary && (await fromSummary(source, summary, facts, epoch, signal));
+  const found = indexed ?? (await fromScan(source, facts, epoch, signal));
   const newest = Math.max(0, ...reduceEnds(found.parts));
   const { ending, recovery, seal } = facts;
   const durationNanos = Math.max(newest, ending?.session_time_nanos ?? 0);
   const { isComplete, damages } = found;
   const info = { manifest, ending, recovery, seal, isComplete, bytes, durationNanos, damages };
-  return { info, parts: found.parts, attachments: summary?.attachments ?? [] };
+  const pictureGaps = [...(recovery?.picture_gaps ?? []), ...found.holes];
+  return { info, parts: found.parts, pictureGaps, attachments: summary?.attachments ?? [] };
 }
 
 export function sessionNanos(logTime: bigint, epoch: bigint): number {
@@ -104,6 +109,7 @@ export function reduceEnds(parts: Part[]): number[] {
 
 /** Takes note of what an item says of the session. */
 function note(facts: Facts, item: Item): void {
+  if (item.kind === 'chunk') endGaps(facts, item.messages);
   if (item.kind !== 'record') return;
   if (item.opcode === op.header) {
     const profile = new Fields('header', item.content).text();
@@ -124,6 +130,19 @@ function noteMetadata(facts: Facts, content: Uint8Array): void {
   if (name === 'praxis.ending') facts.ending = parseJson(name, json);
   if (name === 'praxis.recovery') facts.recovery = parseJson(name, json);
   if (name === 'praxis.seal') facts.seal = parseJson(name, json);
+}
+
+/** Recovery writes a loss down where it meets it, before it knows what follows: that gap lasts until the next picture. */
+function endGaps({ recovery, manifest }: Facts, messages: { channel: number; logTime: bigint }[]): void {
+  const open = recovery?.picture_gaps?.filter((gap) => gap.before_nanos === null) ?? [];
+  if (open.length === 0 || !manifest) return;
+  const next = new Map<string, number>();
+  for (const message of messages) {
+    const channel = channelOf(message.channel);
+    if (channel?.track !== 'screen' || next.has(`screen/${channel.display}`)) continue;
+    next.set(`screen/${channel.display}`, sessionNanos(message.logTime, manifest.epoch_wall_nanos));
+  }
+  for (const gap of open) gap.before_nanos = next.get(gap.track) ?? null;
 }
 
 /** The summary, if the file has a sound one. A damaged one is no reason to show nothing. */
@@ -151,23 +170,46 @@ interface Found {
   parts: Part[];
   isComplete: boolean;
   damages: Damage[];
+  holes: PictureGap[];
 }
 
+/** Where the numbers of a display's pictures have a hole, from the picture before it to the next. */
+class Holes {
+  readonly list: PictureGap[] = [];
+  private readonly newest = new Map<number, { sequence: number; nanos: number }>();
+
+  see(display: number, sequence: number, nanos: number): void {
+    const newest = this.newest.get(display);
+    this.newest.set(display, { sequence, nanos });
+    if (!newest || (newest.sequence + 1) >>> 0 === sequence) return;
+    const track = `screen/${display}`;
+    const last = this.list.length >= MAX_NAMED ? this.list.findLast((hole) => hole.track === track) : undefined;
+    if (last) last.before_nanos = nanos;
+    else this.list.push({ track, after_nanos: newest.nanos + 1, before_nanos: nanos });
+  }
+}
+
+/** What the summary names; nothing if a record that it names is damaged. */
 async function fromSummary(
   source: ByteSource,
   summary: Summary,
   facts: Facts,
   epoch: bigint,
   signal?: AbortSignal,
-): Promise<Found> {
-  for (const { offset, bytes, name } of summary.metadata) {
-    if (name === 'praxis.manifest') continue;
+): Promise<Found | undefined> {
+  // Of each name the last one counts.
+  const last = new Map(summary.metadata.map((entry) => [entry.name, entry]));
+  last.delete('praxis.manifest');
+  for (const { offset, bytes } of last.values()) {
     if (bytes > (maxBytes(op.metadata) ?? 0)) throw malformed('metadata index', offset, `a record of ${bytes} bytes`);
     const record = new Fields('metadata', await source.read(offset, bytes, signal));
-    if (record.u8() !== op.metadata || record.size() !== record.left) {
-      throw malformed('metadata', offset, 'no metadata is there');
+    try {
+      if (record.u8() !== op.metadata || record.size() !== record.left) return undefined;
+      noteMetadata(facts, record.rest());
+    } catch (error) {
+      reasonOf(error);
+      return undefined;
     }
-    noteMetadata(facts, record.rest());
   }
   const limit = maxBytes(op.chunk) ?? 0;
   const parts = summary.chunks.map(({ offset, bytes, startTime, endTime, channels }) => {
@@ -175,11 +217,12 @@ async function fromSummary(
     const [startNanos, endNanos] = [sessionNanos(startTime, epoch), sessionNanos(endTime, epoch)];
     return { offset, bytes, startNanos, endNanos, channels, isDamaged: false };
   });
-  return { parts, isComplete: true, damages: [] };
+  return { parts, isComplete: true, damages: [], holes: [] };
 }
 
 async function fromScan(source: ByteSource, facts: Facts, epoch: bigint, signal?: AbortSignal): Promise<Found> {
-  const found: Found = { parts: [], isComplete: false, damages: [] };
+  const holes = new Holes();
+  const found: Found = { parts: [], isComplete: false, damages: [], holes: holes.list };
   let newest = 0;
   for await (const item of scan(source, signal)) {
     note(facts, item);
@@ -195,6 +238,10 @@ async function fromScan(source: ByteSource, facts: Facts, epoch: bigint, signal?
     const endNanos = sessionNanos(item.endTime, epoch);
     for (const damage of found.damages) damage.beforeNanos ??= startNanos;
     newest = Math.max(newest, endNanos);
+    for (const { channel: id, sequence, logTime } of item.messages) {
+      const channel = channelOf(id);
+      if (channel?.track === 'screen') holes.see(channel.display, sequence, sessionNanos(logTime, epoch));
+    }
     const channels = new Set(item.messages.map((message) => message.channel));
     found.parts.push({ offset: item.offset, bytes: item.bytes, startNanos, endNanos, channels, isDamaged: false });
   }

@@ -124,6 +124,13 @@ export interface Ending {
   note?: string | null;
 }
 
+/** A stretch without pictures of one display; without an end until the next picture. */
+export interface PictureGap {
+  track: string;
+  after_nanos: number;
+  before_nanos?: number | null;
+}
+
 export interface Recovery {
   source_bytes: number;
   damages: {
@@ -134,7 +141,7 @@ export interface Recovery {
     why: string;
   }[];
   lost_pictures: number;
-  picture_gaps?: { track: string; after_nanos: number; before_nanos?: number | null }[];
+  picture_gaps?: PictureGap[];
 }
 
 export interface Seal {
