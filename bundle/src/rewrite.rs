@@ -1,8 +1,8 @@
 //! Turns any readable file, cut or damaged as it may be, into a finished bundle: sealing and recovery.
 //!
 //! One streaming pass. Every readable message is carried over in order; only pictures whose base is lost are left
-//! out, and everything left out is named in the `praxis.recovery` record; a loss of pictures also where it is met, so that
-//! it stays known if the end of the file is lost. Memory is one chunk, one
+//! out, and everything left out is named in the `praxis.recovery` record; a loss of pictures also where it is met, so
+//! that it stays known if the end of the file is lost. Memory is one chunk, one
 //! of what an earlier attempt has left, and the index.
 //! Syncing, checking and renaming are the caller's ([`crate::file`]).
 

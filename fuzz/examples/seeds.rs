@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         ("recovered", finished(cut, Profile::Recover)?),
     ];
     for (name, bytes) in &files {
-        for target in ["scan", "recover"] {
+        for target in ["scan", "recover", "actions"] {
             seed(target, (*name).to_owned(), bytes)?;
             seed(target, format!("{name}-unpacked"), &unpacked(bytes))?;
         }
