@@ -15,7 +15,7 @@ use crate::{Channel, Error, Result, Track};
 
 /// Name of the attachment with the SHA-256 of every chunk record, 32 bytes each, in file order.
 pub(crate) const CHUNK_DIGESTS_NAME: &str = "praxis.chunk_digests";
-const SEALED_ZSTD_LEVEL: i32 = 6;
+const SEALED_ZSTD_LEVEL: i32 = 12;
 const RECOVERED_ZSTD_LEVEL: i32 = 1;
 
 /// Something beside the messages.

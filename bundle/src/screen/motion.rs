@@ -24,7 +24,8 @@ const MAX_VECTORS: usize = 3;
 const MIN_VOTES: usize = 4;
 /// A pattern that is everywhere gives hits without end; so many are enough.
 const MAX_HITS: u32 = 50_000;
-/// After fruitless searches so many pictures at most go by without one.
+/// After fruitless searches so many pictures at most go by without one, unless much more changes: a film is not searched
+/// all the time, and a scroll bar that fades away hides no scrolling.
 const MAX_PAUSE: u32 = 8;
 /// Places of one window that are kept.
 const MAX_PLACES: usize = 8;
@@ -65,6 +66,8 @@ impl<'a> Part<'a> {
 pub(super) struct Motion {
     vectors: Vec<Vector>,
     num_fruitless: u32,
+    /// Changed tiles of the last fruitless search.
+    fruitless_tiles: usize,
     pause: u32,
 }
 
@@ -85,10 +88,12 @@ impl Motion {
         let search = Search { before, height, part, is_exact };
         let num_changed = changed.len();
         let mut copies = search.copies(&self.vectors, changed);
-        if changed.len() * 2 > num_changed && self.is_due() {
+        if changed.len() * 2 > num_changed && self.is_due(changed.len()) {
             let vectors = search.vectors(changed);
+            let num_left = changed.len();
             let more = search.copies(&vectors, changed);
             self.num_fruitless = if more.is_empty() { self.num_fruitless + 1 } else { 0 };
+            self.fruitless_tiles = num_left;
             self.pause = self.num_fruitless.saturating_sub(2).min(MAX_PAUSE);
             if !more.is_empty() {
                 self.vectors = vectors;
@@ -98,8 +103,8 @@ impl Motion {
         join(copies)
     }
 
-    fn is_due(&mut self) -> bool {
-        let is_due = self.pause == 0;
+    fn is_due(&mut self, num_tiles: usize) -> bool {
+        let is_due = self.pause == 0 || num_tiles > self.fruitless_tiles * 2;
         self.pause = self.pause.saturating_sub(1);
         is_due
     }

@@ -230,6 +230,25 @@ fn scrolled_text_and_a_dragged_window_are_copied() {
 }
 
 #[test]
+fn scrolling_is_found_right_after_a_scroll_bar_has_faded() {
+    let mut random = Random(2);
+    let mut canvas = Canvas::new(640, 480);
+    canvas.write_text((0, 0, 640, 480), &mut random);
+    let mut encoder = Encoder::new(640, 480).unwrap();
+    encoder.update(&[whole(&canvas)]);
+    encoder.keyframe(at(0));
+    for n in 0..20 {
+        canvas.fill((630, 0, 8, 480), [250 - 10 * n; 3]);
+        encoder.update(&[whole(&canvas)]);
+        encoder.delta(at(1 + u64::from(n))).unwrap();
+    }
+    canvas.copy((0, 12, 620, 468), 0, 0);
+    encoder.update(&[whole(&canvas)]);
+    let (copies, tiles, _) = counts(&encoder.delta(at(30)).unwrap());
+    assert!(copies > 0 && tiles <= 2 * 20, "{copies} copies, {tiles} tiles");
+}
+
+#[test]
 fn random_changes_of_every_kind_come_back_exactly_but_where_they_are_said_not_to() {
     for seed in 0..24 {
         let mut random = Random(seed);
