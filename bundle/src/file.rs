@@ -147,7 +147,7 @@ pub fn picture_at(path: &Path, display: u8, at_nanos: u64) -> Result<Picture> {
             });
             match noted.and_then(|()| by_index(&file, &index, key, epoch, at_nanos)) {
                 // The scan finds out what else there is.
-                Err(Error::Malformed { .. } | Error::Checksum { .. }) => None,
+                Err(Error::Malformed { .. } | Error::Checksum { .. } | Error::TooLarge { .. }) => None,
                 seek => seek?,
             }
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use praxis_bundle::record::{RECORD_HEADER_BYTES, iterate, op};
 use praxis_bundle::scan::{Item, messages, scan};
-use praxis_bundle::{Profile, rewrite};
+use praxis_bundle::{Error, Profile, file, rewrite};
 use proptest::prelude::*;
 
 #[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use more of it")]
@@ -92,6 +92,9 @@ fn a_lie_in_any_length_costs_at_most_the_chunk_it_is_in() {
                         );
                     }
                     assert!(left.len() <= whole.len(), "{lie:#x} at {at}: a chunk that was not there");
+                    if file[start] == op::CHUNK && at < start + 45 {
+                        assert_a_lost_picture_is_all(&damaged);
+                    }
                 }
             }
             // The same in a file that ends there, sixty bytes of it or so.
@@ -103,6 +106,21 @@ fn a_lie_in_any_length_costs_at_most_the_chunk_it_is_in() {
                 promises::recover(&short);
             }
         }
+    }
+}
+
+/// Whichever way a chunk is damaged, a picture of it is refused as lost, or shown.
+fn assert_a_lost_picture_is_all(bytes: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.mcap");
+    std::fs::write(&path, bytes).unwrap();
+    for at_nanos in [2_000_000, 521_000_000, u64::MAX] {
+        let picture = file::picture_at(&path, 0, at_nanos);
+        let is_lost = matches!(
+            picture,
+            Err(Error::NoPicture { .. } | Error::LostPicture { .. } | Error::UnreadablePicture { .. })
+        );
+        assert!(is_lost || picture.is_ok(), "{:?}", picture.err());
     }
 }
 
