@@ -322,7 +322,7 @@ fn lost_pictures_at_the_end_stay_known_when_the_record_that_names_them_is_lost()
             file[record + 60] ^= 1;
             look(&file, &what);
             let (next, rewritten) = finished(&file, profile);
-            assert_eq!(rewritten.recovery.unwrap().picture_gaps, [gap.clone()], "{what}");
+            assert_eq!(rewritten.recovery.unwrap().picture_gaps, std::slice::from_ref(&gap), "{what}");
             assert_eq!(check(&next[..]).unwrap().findings, Vec::<String>::new(), "{what}");
             file = next;
         }
