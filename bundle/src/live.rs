@@ -25,7 +25,7 @@ use crate::{Channel, Error, Result, Track};
 pub(crate) const LIBRARY: &str = concat!("praxis ", env!("CARGO_PKG_VERSION"));
 /// A chunk with this much in it is closed without waiting for its time.
 const FULL_CHUNK_BYTES: usize = 16 << 20;
-/// A quarter fewer bytes of text than level 1, for half a percent of a core while a page scrolls.
+/// A quarter fewer bytes of text than level 1, for about one percent of a core while a page scrolls.
 const LIVE_ZSTD_LEVEL: i32 = 5;
 
 /// Writes a live file.

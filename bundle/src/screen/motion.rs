@@ -66,7 +66,7 @@ impl<'a> Part<'a> {
 pub(super) struct Motion {
     vectors: Vec<Vector>,
     num_fruitless: u32,
-    /// Changed tiles of the last fruitless search.
+    /// Changed tiles of the last search.
     fruitless_tiles: usize,
     pause: u32,
 }
