@@ -48,15 +48,18 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	scripts/package debug --try
 
 bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, the player; 40 minutes
-	cargo build --release --locked -p praxis-collector -p praxis-cli -p praxis-tests
+	npm run build --prefix ui --silent -- --logLevel warn
+	cargo build --release --workspace --locked
 	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
 	$(TARGET)/release/bench upload
 	$(TARGET)/release/bench grabs
 	cargo bench --locked -p praxis-bundle
-	npm run build --prefix ui --silent -- --logLevel warn
 	cargo run --release --locked -p praxis-bundle --example long_bundle -- $(abspath $(TARGET))/hour.mcap 60
+	rm -f $(TARGET)/flashes.mcap
+	cargo run --release --locked -p praxis-tests --example flashes -- $(abspath $(TARGET))/flashes.mcap 40
 	npm run bench --prefix ui --silent -- $(abspath $(TARGET))/hour.mcap
 	BUNDLE=$(abspath $(TARGET))/hour.mcap node tests/js/player_bench.mjs
+	$(TARGET)/release/bench player $(TARGET)/hour.mcap $(TARGET)/flashes.mcap
 
 torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, 11,000 damages, half an hour of memory
 	$(TARGET)/debug/torture power-cuts --cuts 100000

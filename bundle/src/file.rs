@@ -10,13 +10,14 @@ use crate::check::{Report, check};
 use crate::index::Index;
 use crate::info::{Info, info};
 use crate::layout::parse_attachment;
-use crate::limits::{Work, max_bytes};
+use crate::limits::max_bytes;
 use crate::manifest::PictureGap;
 use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, op};
 use crate::rewrite::uncertain_since;
 use crate::scan::{Bytes, Facts, Item, Scanner, Step, check_messages, messages, scan};
 use crate::screen::{Decoder, Picture};
 use crate::storage::open_file;
+use crate::work::Work;
 use crate::{Channel, Error, Manifest, Result, Track};
 
 /// Ending of a live file's name.

@@ -25,6 +25,7 @@ pub mod scan;
 pub mod screen;
 pub mod storage;
 pub mod track;
+pub mod work;
 
 pub use error::{Error, Result};
 pub use index::Index;

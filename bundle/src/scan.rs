@@ -3,15 +3,16 @@
 //! It does no I/O: it asks for byte ranges ([`Step::Need`]) and is given them. Every length is checked before its
 //! bytes are asked for, every checksum and every record's layout is checked, and after damage it finds the next chunk
 //! by itself, so one damaged chunk loses only its own messages. Every byte of the file is in exactly one item. What a
-//! file may cost is limited ([`crate::limits`]).
+//! file may cost is limited ([`crate::limits`], [`crate::work`]).
 
 use std::collections::BTreeSet;
 
 use crate::layout::check_layout;
-use crate::limits::{MAX_CHUNK_MESSAGES, MAX_CHUNKS, Work, max_bytes};
+use crate::limits::{MAX_CHUNK_MESSAGES, MAX_CHUNKS, max_bytes};
 use crate::record::{
     Chunk, Fields, MAGIC, Message, RECORD_HEADER_BYTES, RawRecord, iterate, op, parse_json_metadata,
 };
+use crate::work::Work;
 use crate::{Channel, Error, Result, Track};
 
 /// Bytes looked at once while searching for the next chunk.

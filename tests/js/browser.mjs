@@ -66,3 +66,51 @@ export async function place(page, share) {
   const box = await page.locator('.timeline .body').boundingBox();
   return [box.x + 1 + share * (box.width - 2), box.y + 40];
 }
+
+/**
+ * Makes the page of a bundle of flashes note its clock and what it sounds. The function that is returned says of each tone how far the
+ * player's clock was from its second when it was heard, in milliseconds.
+ */
+export async function watchFlashes(page) {
+  await page.evaluate(() => {
+    const QUIET_SECONDS = 0.05;
+    const watch = (globalThis.flashes = { ticks: [], tones: [] });
+    const { start, stop } = AudioBufferSourceNode.prototype;
+    AudioBufferSourceNode.prototype.start = function (when, offset = 0) {
+      const { sampleRate } = this.buffer;
+      let numQuiet = 0;
+      this.buffer.getChannelData(0).forEach((sample, at) => {
+        const isQuiet = Math.abs(sample) < 0.1;
+        if (!isQuiet && numQuiet > QUIET_SECONDS * sampleRate) watch.tones.push({ source: this, seconds: when + at / sampleRate - offset });
+        numQuiet = isQuiet ? numQuiet + 1 : 0;
+      });
+      watch.context = this.context;
+      return start.call(this, when, offset);
+    };
+    // What is placed and stopped before its time is not heard.
+    AudioBufferSourceNode.prototype.stop = function (...args) {
+      watch.tones = watch.tones.filter(({ source, seconds }) => source !== this || seconds < this.context.currentTime);
+      return stop.apply(this, args);
+    };
+    const look = () => {
+      const [millis, { at }] = [performance.now(), document.querySelector('.stage').dataset];
+      const { contextTime, performanceTime } = watch.context?.getOutputTimestamp() ?? {};
+      watch.ticks.push({ millis, at: Number(at), heardFromMillis: performanceTime - contextTime * 1000 });
+    };
+    new MutationObserver(look).observe(document.querySelector('.stage'), { attributeFilter: ['data-at'] });
+  });
+  return () => page.evaluate(() => {
+    const { ticks, tones } = globalThis.flashes;
+    const known = ticks.filter(({ heardFromMillis }) => heardFromMillis > 0);
+    return tones.map(({ seconds }) => {
+      const heard = ({ heardFromMillis }) => heardFromMillis + seconds * 1000;
+      const near = (tick) => Math.abs(heard(tick) - tick.millis);
+      const tick = known.reduce((best, one) => (near(one) < near(best) ? one : best));
+      const at = tick.at / 1e6 + heard(tick) - tick.millis;
+      const second = Math.round(at / 1000);
+      return { second, fromClock: at - second * 1000 };
+    });
+  });
+}
+
+export const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];

@@ -1,7 +1,8 @@
 // The page of the player in a real browser: pictures pixel for pixel, seeks, keys, damage, sign-in, accessibility, strict CSP.
 //
 // `node --test player.mjs`. PRAXIS names the program that `frame` is asked of (target/debug/praxis if it is not set), BUNDLE a
-// sealed bundle of some length with one display, CHROMIUM the browser; the page must have been built (ui/dist).
+// sealed bundle of some length with one display, FLASHES one of flashes and tones, CHROMIUM the browser; the page must have been
+// built (ui/dist).
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,12 +11,14 @@ import { after, before, test } from 'node:test';
 
 import axe from 'axe-core';
 
-import { assertSamePicture, calm, launch, opened as openedIn, place, stage } from './browser.mjs';
+import { assertSamePicture, calm, launch, median, opened as openedIn, place, stage, watchFlashes } from './browser.mjs';
 import { servePage } from './page_server.js';
 
 const root = join(import.meta.dirname, '../..');
 const bundle = process.env.BUNDLE;
 assert.ok(bundle, 'BUNDLE names a sealed bundle to play; `cargo run -p praxis-bundle --example long_bundle -- FILE` makes one');
+const flashes = process.env.FLASHES;
+assert.ok(flashes, 'FLASHES names a bundle of flashes and tones; `cargo run -p praxis-tests --example flashes -- FILE` makes one');
 const fixture = (name) => join(root, 'tests/fixtures/conformance', name);
 const folder = mkdtempSync(join(tmpdir(), 'praxis-player-'));
 
@@ -150,6 +153,20 @@ test('the voice is heard where it belongs, up to four times the speed', async ()
     assert.ok((await played(4)) < whole);
     assert.equal(await played(8), 0);
   });
+});
+
+test('a tone is heard when its picture is shown', async () => {
+  const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file: flashes, actions: answer([]) }]]), isCollector: false });
+  await opened('', async (page) => {
+    await calm(page);
+    const heard = await watchFlashes(page);
+    await page.keyboard.press('Space');
+    await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'ended', undefined, { timeout: 60_000 });
+    const tones = await heard();
+    assert.ok(new Set(tones.map(({ second }) => second)).size >= 8, JSON.stringify(tones));
+    assert.ok(Math.abs(median(tones.map(({ fromClock }) => fromClock))) < 20, JSON.stringify(tones));
+  }, { url: other.url });
+  await other.close();
 });
 
 test('a link leads to its moment', async () => {

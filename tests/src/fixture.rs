@@ -197,6 +197,59 @@ pub fn write_busy(path: &Path, seconds: u64) -> Result<()> {
     Ok(())
 }
 
+/// Writes a sealed bundle in which the display is white and a tone is heard for a fifth of each second but the first: for
+/// what is seen and heard at the same time.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_flashes(path: &Path, seconds: u32) -> Result<()> {
+    const RATE_HZ: u32 = 48_000;
+    const FLASH_MILLIS: u64 = 200;
+    const HALF_WAVE_SAMPLES: u32 = 24;
+    let screen = Track::Screen(0);
+    let live = path.with_extension("live.mcap");
+    let tracks = [screen, Track::Narration];
+    let mut writer = LiveWriter::new(std::fs::File::create_new(&live)?, &manifest(), &tracks)?;
+    let (width_px, height_px) = (DISPLAY.width_px, DISPLAY.height_px);
+    let mut encoder = Encoder::new(width_px, height_px)?;
+    let mut show = |writer: &mut LiveWriter<_>, millis: u64, shade: u8| -> Result<()> {
+        let pixels = vec![shade; (width_px * height_px * 4) as usize];
+        encoder.update(&[Snapshot { x_px: 0, y_px: 0, width_px, height_px, pixels: &pixels }]);
+        let at = millis * MILLI;
+        let times = Times { first_damage: at, capture_start: at, capture_end: at };
+        let key = screen.key_channel().filter(|_| millis == 0);
+        let message = match key {
+            Some(_) => encoder.keyframe(times),
+            None => encoder.delta(times).context("nothing has changed")?,
+        };
+        Ok(writer.push(key.unwrap_or(screen.channel()), at, &message)?)
+    };
+    for second in 0..seconds {
+        let millis = u64::from(second) * 1000;
+        let is_loud =
+            |sample: u32| second > 0 && u64::from(sample) < FLASH_MILLIS * u64::from(RATE_HZ) / 1000;
+        let tone = |sample: u32| match (is_loud(sample), sample / HALF_WAVE_SAMPLES % 2) {
+            (false, _) => 0,
+            (true, 0) => 12_000,
+            (true, _) => -12_000,
+        };
+        let samples = (0..RATE_HZ).map(tone).collect();
+        let block = Block { rate_hz: RATE_HZ, position: u64::from(second * RATE_HZ), samples };
+        writer.push(Track::Narration.channel(), millis * MILLI, &encode_pcm(&block))?;
+        if second == 0 {
+            show(&mut writer, 0, 0)?;
+        } else {
+            show(&mut writer, millis, 255)?;
+            show(&mut writer, millis + FLASH_MILLIS, 0)?;
+        }
+        writer.close_chunk()?;
+    }
+    let session_time_nanos = u64::from(seconds) * 1000 * MILLI;
+    writer.end(&Ending { session_time_nanos, reason: EndReason::Stopped, outcome: None, note: None })?;
+    praxis_bundle::finish::write_finished(&Disk, &live, path, praxis_bundle::Profile::Seal)?;
+    Ok(std::fs::remove_file(live)?)
+}
+
 trait Json {
     fn bytes(&self) -> Result<Vec<u8>>;
 }

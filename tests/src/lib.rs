@@ -12,6 +12,7 @@ pub mod fixture;
 pub mod kills;
 pub mod own_window;
 pub mod painter;
+pub mod player_bench;
 pub mod power;
 pub mod praxis;
 pub mod processes;

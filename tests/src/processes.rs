@@ -42,13 +42,24 @@ pub fn cpu_seconds(root: u32) -> Result<f64> {
 /// # Errors
 /// If the process is gone.
 pub fn peak_mib(root: u32) -> Result<f64> {
-    let peak = |pid: u32| -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-    };
-    let own = peak(root).context("the process is gone")?;
+    let peak = |pid: u32| status_mib(pid, "VmHWM:");
+    let own = peak(root)?;
     Ok(own + tree(root)?.into_iter().skip(1).filter_map(|pid| peak(pid).ok()).sum::<f64>())
+}
+
+/// Memory that a process holds resident, in MiB.
+///
+/// # Errors
+/// If the process is gone.
+pub fn resident_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "VmRSS:")
+}
+
+fn status_mib(pid: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// Parent of a process and its times in ticks.

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use praxis_tests::collector::{Collector, Expert};
 use praxis_tests::desktop::VirtualDesktop;
+use praxis_tests::fixture::write_flashes;
 use praxis_tests::praxis::{Opened, Recording, path, program};
 use rustix::process::Signal;
 
@@ -27,7 +28,9 @@ fn the_player_shows_what_is_in_a_bundle_and_does_what_it_is_told() -> Result<()>
     let bundle = folder.path().join("long.mcap");
     let made = Command::new(program("examples/long_bundle")?).arg(&bundle).status()?;
     ensure!(made.success(), "long_bundle: {made}");
-    browse("player.mjs", &[("BUNDLE", path(&bundle))])
+    let flashes = folder.path().join("flashes.mcap");
+    write_flashes(&flashes, 12)?;
+    browse("player.mjs", &[("BUNDLE", path(&bundle)), ("FLASHES", path(&flashes))])
 }
 
 #[test]

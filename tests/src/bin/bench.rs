@@ -1,4 +1,4 @@
-//! Benches: `bench record`, `bench upload`, `bench grabs`. Prints figures and ratios of paired runs; asserts nothing about time.
+//! Benches: `bench record`, `bench upload`, `bench grabs`, `bench player`. Prints figures and ratios of paired runs; asserts nothing about time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use praxis_capture_core::sources::{Own, ScreenSource as _, x11};
 use praxis_tests::collector::{Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::own_window::OwnWindow;
-use praxis_tests::record_bench;
+use praxis_tests::{player_bench, processes, record_bench};
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -31,7 +31,10 @@ fn main() -> Result<()> {
         ["record", ref plan @ ..] => record_bench::run(&record_bench::Plan::parse(plan)?),
         ["upload"] => upload(),
         ["grabs"] => grabs(),
-        _ => bail!("usage: bench record [--seconds N] [--phase NAME]… [--json FILE] | upload | grabs"),
+        ["player", hour, flashes] => player_bench::run(hour.as_ref(), flashes.as_ref()),
+        _ => bail!(
+            "usage: bench record [--seconds N] [--phase NAME]… [--json FILE] | upload | grabs | player HOUR FLASHES"
+        ),
     }
 }
 
@@ -128,7 +131,7 @@ fn upload() -> Result<()> {
         println!(
             "  memory of the collector after {} MiB: {:.1} MiB",
             chunks * 8,
-            resident_mib(collector.pid())?
+            processes::resident_mib(collector.pid())?
         );
     }
     collector.stop()
@@ -150,12 +153,6 @@ fn summary(figures: &mut [f64]) -> String {
     figures.sort_by(f64::total_cmp);
     let median = figures[figures.len() / 2];
     format!("{median:8.2} {:8.2} {:8.2}", figures[0], figures[figures.len() - 1])
-}
-
-fn resident_mib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// A server with nothing but the work itself.

@@ -11,6 +11,8 @@ const AHEAD_SECONDS = 4;
 const STRETCH_SECONDS = 2;
 const FIRST_SECONDS = 0.5;
 const START_MILLIS = 300;
+/** Browsers know only after a while how late the device is: when it differs more, what is heard is placed anew. */
+const LATE_SECONDS = 0.015;
 
 type AskVoice = (from: number, to: number, speed: number) => Promise<VoiceRun[]>;
 
@@ -18,6 +20,8 @@ interface Anchor {
   seconds: number;
   nanos: number;
   speed: number;
+  /** How much later than it is placed a sample is heard, as the context said then. */
+  lateSeconds: number;
 }
 
 export class Narration {
@@ -57,8 +61,8 @@ export class Narration {
     this.stop();
     if (!this.context || speed > MAX_VOICE_SPEED) return;
     // What is placed now is heard later: it is placed so much earlier.
-    const seconds = this.context.currentTime - (this.context.outputLatency || 0);
-    this.anchor = { seconds, nanos, speed };
+    const lateSeconds = this.lateSeconds;
+    this.anchor = { seconds: this.context.currentTime - lateSeconds, nanos, speed, lateSeconds };
     this.placedUntil = nanos;
     void this.pump();
   }
@@ -81,6 +85,7 @@ export class Narration {
 
   /** Places what is heard soon. To be called again and again. */
   async pump(): Promise<void> {
+    this.heedLateness();
     if (this.isAsking) return;
     this.isAsking = true;
     try {
@@ -102,10 +107,26 @@ export class Narration {
     }
   }
 
-  private isWanted({ seconds, nanos, speed }: Anchor): boolean {
-    const now = nanos + ((this.context?.currentTime ?? 0) - seconds) * 1e9 * speed;
-    if (this.placedUntil < now) this.placedUntil = Math.round(now);
-    return this.placedUntil < this.endNanos && this.placedUntil < now + AHEAD_SECONDS * 1e9 * speed;
+  private heedLateness(): void {
+    const { anchor } = this;
+    if (!anchor || Math.abs(this.lateSeconds - anchor.lateSeconds) <= LATE_SECONDS) return;
+    const { speed, lateSeconds } = anchor;
+    this.start(this.nanosPlacedNow(anchor) - Math.round(lateSeconds * 1e9 * speed), speed);
+  }
+
+  private get lateSeconds(): number {
+    return this.context?.outputLatency || 0;
+  }
+
+  /** The session time of a sample that is placed now. */
+  private nanosPlacedNow({ seconds, nanos, speed }: Anchor): number {
+    return Math.round(nanos + ((this.context?.currentTime ?? 0) - seconds) * 1e9 * speed);
+  }
+
+  private isWanted(anchor: Anchor): boolean {
+    const now = this.nanosPlacedNow(anchor);
+    if (this.placedUntil < now) this.placedUntil = now;
+    return this.placedUntil < this.endNanos && this.placedUntil < now + AHEAD_SECONDS * 1e9 * anchor.speed;
   }
 
   private place({ nanos, rateHz, samples }: VoiceRun, anchor: Anchor): void {
