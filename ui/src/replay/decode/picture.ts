@@ -30,6 +30,8 @@ interface Pending {
   jpeg: Uint8Array;
 }
 
+type Copy = Operation & { code: 'copy' };
+
 const OPAQUE = 0xff000000;
 
 export class PictureDecoder {
@@ -40,6 +42,8 @@ export class PictureDecoder {
   private isLossy = new Uint8Array(0);
   /** Of each tile the rectangle that its pixels are still to be taken from. */
   private pending: (Pending | undefined)[] = [];
+  /** Pixels of copies that are on their way. */
+  private lifted = new Uint32Array(0);
   private planes = new Uint8Array(3 * TILE_PX);
 
   constructor(readonly display: number) {}
@@ -106,16 +110,18 @@ export class PictureDecoder {
     this.pending = new Array(this.isLossy.length).fill(undefined);
   }
 
-  /** Carries out the operations. Copies are read before anything is written. */
+  /** Carries out the operations. */
   private run(header: PictureHeader, fields: Fields): void {
-    let lifted: { to: Area; pixels: Uint32Array }[] = [];
+    let copies: Copy[] = [];
     for (const operation of operations(header, fields)) {
       if (operation.code === 'copy') {
-        lifted.push({ to: operation.to, pixels: this.lift(header, operation) });
+        this.assertExact(header, operation);
+        copies.push(operation);
         continue;
       }
-      if (lifted.length > 0) this.putDown(header, lifted);
-      lifted = [];
+      // Copies come first.
+      this.copy(header, copies);
+      copies = [];
       if (operation.code === 'tile') {
         this.putTile(header, operation);
         this.isLossy[operation.number] = 0;
@@ -133,41 +139,57 @@ export class PictureDecoder {
         }
       }
     }
-    this.putDown(header, lifted);
+    this.copy(header, copies);
   }
 
-  /** The pixels of a copy, which must be exact: two decoders need not agree on others. */
-  private lift(header: PictureHeader, { to, fromX, fromY }: Operation & { code: 'copy' }): Uint32Array {
-    const from = { ...to, x: fromX, y: fromY };
-    for (const tile of tilesOf(header, from)) {
+  /** The pixels of a copy must be exact: two decoders need not agree on others. */
+  private assertExact(header: PictureHeader, copy: Copy): void {
+    for (const tile of tilesOf(header, sourceOf(copy))) {
       if (this.isLossy[tile]) throw impossible('a copy from pixels that are not exact');
     }
-    const pixels = new Uint32Array(to.width * to.height);
-    for (let row = 0; row < to.height; row++) {
-      const start = (fromY + row) * header.widthPx + fromX;
-      pixels.set(this.pixels.subarray(start, start + to.width), row * to.width);
-    }
-    return pixels;
   }
 
-  private putDown(header: PictureHeader, copies: { to: Area; pixels: Uint32Array }[]): void {
-    for (const { to, pixels } of copies) {
-      const partly: number[] = [];
-      for (const tile of tilesOf(header, to)) {
-        if (isWithin(areaOfTile(header, tile), to)) {
-          this.isLossy[tile] = 0;
-          this.pending[tile] = undefined;
-        } else if (this.pending[tile]) {
-          partly.push(tile);
-        }
-      }
-      // What the copy leaves of a lossy tile must be beneath it.
-      this.settle(header, partly);
-      for (let row = 0; row < to.height; row++) {
-        const from = pixels.subarray(row * to.width, (row + 1) * to.width);
-        this.pixels.set(from, (to.y + row) * header.widthPx + to.x);
+  private copy(header: PictureHeader, copies: Copy[]): void {
+    if (copies.length === 0) return;
+    // All are read before one is written.
+    if (this.lifted.length < this.pixels.length) this.lifted = new Uint32Array(this.pixels.length);
+    let start = 0;
+    for (const copy of copies) start = this.lift(header, copy, start);
+    start = 0;
+    for (const { to } of copies) {
+      this.overwrite(header, to);
+      start = this.putDown(header, to, start);
+    }
+  }
+
+  /** What is about to be covered by exact pixels is lossy no more, and what is covered in part has its pixels. */
+  private overwrite(header: PictureHeader, area: Area): void {
+    const partly: number[] = [];
+    for (const tile of tilesOf(header, area)) {
+      if (isWithin(areaOfTile(header, tile), area)) {
+        this.isLossy[tile] = 0;
+        this.pending[tile] = undefined;
+      } else if (this.pending[tile]) {
+        partly.push(tile);
       }
     }
+    this.settle(header, partly);
+  }
+
+  /** Keeps the pixels of a copy from a place of the memory for them on; returns the place after them. */
+  private lift({ widthPx }: PictureHeader, { to, fromX, fromY }: Copy, start: number): number {
+    for (let row = 0; row < to.height; row++, start += to.width) {
+      const from = (fromY + row) * widthPx + fromX;
+      this.lifted.set(this.pixels.subarray(from, from + to.width), start);
+    }
+    return start;
+  }
+
+  private putDown({ widthPx }: PictureHeader, to: Area, start: number): number {
+    for (let row = 0; row < to.height; row++, start += to.width) {
+      this.pixels.set(this.lifted.subarray(start, start + to.width), (to.y + row) * widthPx + to.x);
+    }
+    return start;
   }
 
   /** Decodes the rectangles that these tiles wait for, each once. */
@@ -221,6 +243,8 @@ function* tilesOf(header: PictureHeader, { x, y, width, height }: Area): Generat
     for (let column = Math.floor(x / TILE_PX); column < tilesAlong(x + width); column++) yield row * across + column;
   }
 }
+
+const sourceOf = ({ to, fromX, fromY }: Copy): Area => ({ ...to, x: fromX, y: fromY });
 
 const isWithin = (area: Area, other: Area) =>
   area.x >= other.x &&

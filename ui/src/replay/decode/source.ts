@@ -21,8 +21,17 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** A file behind an address that answers ranges. */
+/** What is read with the question for the length, and what is kept of the end. */
+const EDGE_BYTES = 64 * 1024;
+
+/**
+ * A file behind an address that answers ranges. Its first bytes come with its length, and what was read last of its end is kept:
+ * a bundle says there what it is, in many small records.
+ */
 export function rangeSource(url: string, priority: RequestPriority = 'auto'): ByteSource {
+  let size: Promise<number> | undefined;
+  let head: Uint8Array = new Uint8Array(0);
+  let tail: { offset: number; bytes: Uint8Array } | undefined;
   const ask = async (first: number, last: number, signal?: AbortSignal) => {
     const headers = { Range: `bytes=${first}-${last}` };
     let answer: Response;
@@ -39,13 +48,17 @@ export function rangeSource(url: string, priority: RequestPriority = 'auto'): By
     }
     return answer;
   };
-  let size: Promise<number> | undefined;
   const askSize = async (signal?: AbortSignal) => {
-    const answer = await ask(0, 0, signal);
-    await answer.body?.cancel();
+    const answer = await ask(0, EDGE_BYTES - 1, signal);
     const total = Number(/\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
     if (!Number.isSafeInteger(total)) throw sourceFailed(`it does not say how long the file is: ${url}`);
+    head = await bytesOf(answer, Math.min(EDGE_BYTES, total));
     return total;
+  };
+  const bytesOf = async (answer: Response, length: number) => {
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    if (bytes.length !== length) throw sourceFailed(`${length} bytes asked for, ${bytes.length} given: ${url}`);
+    return bytes;
   };
   return {
     size: (signal) => {
@@ -56,10 +69,14 @@ export function rangeSource(url: string, priority: RequestPriority = 'auto'): By
       return size;
     },
     read: async (offset, length, signal) => {
+      const end = offset + length;
+      if (end <= head.length) return head.subarray(offset, end);
+      if (tail && offset >= tail.offset && end <= tail.offset + tail.bytes.length) {
+        return tail.bytes.subarray(offset - tail.offset, end - tail.offset);
+      }
       if (length === 0) return new Uint8Array(0);
-      const answer = await ask(offset, offset + length - 1, signal);
-      const bytes = new Uint8Array(await answer.arrayBuffer());
-      if (bytes.length !== length) throw sourceFailed(`${length} bytes asked for, ${bytes.length} given: ${url}`);
+      const bytes = await bytesOf(await ask(offset, end - 1, signal), length);
+      if (size && length <= EDGE_BYTES && end === (await size)) tail = { offset, bytes };
       return bytes;
     },
   };
