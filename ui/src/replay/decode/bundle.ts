@@ -24,7 +24,7 @@ import type { MessageOf } from './types';
 export type { BundleInfo, Damage } from './open';
 
 /** Decompressed chunks that are kept: seeking near by then reads nothing. */
-const CHUNK_CACHE_BYTES = 64 * 1024 * 1024;
+const CHUNK_CACHE_BYTES = 32 * 1024 * 1024;
 /** Most bytes that are read before they are needed. */
 const AHEAD_BYTES = 16 * 1024 * 1024;
 /** Most bytes of one read of several parts. */
