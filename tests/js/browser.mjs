@@ -69,7 +69,7 @@ export async function place(page, share) {
 
 /**
  * Makes the page of a bundle of flashes note its clock and what it sounds. The function that is returned says of each tone how far the
- * player's clock was from its second when it was heard, in milliseconds.
+ * player's clock was from its second when it was heard, and how long its frames took, in milliseconds.
  */
 export async function watchFlashes(page) {
   await page.evaluate(() => {
@@ -102,7 +102,8 @@ export async function watchFlashes(page) {
   return () => page.evaluate(() => {
     const { ticks, tones } = globalThis.flashes;
     const known = ticks.filter(({ heardFromMillis }) => heardFromMillis > 0);
-    return tones.map(({ seconds }) => {
+    const frames = ticks.slice(1).map(({ millis }, n) => millis - ticks[n].millis);
+    const found = tones.map(({ seconds }) => {
       const heard = ({ heardFromMillis }) => heardFromMillis + seconds * 1000;
       const near = (tick) => Math.abs(heard(tick) - tick.millis);
       const tick = known.reduce((best, one) => (near(one) < near(best) ? one : best));
@@ -110,6 +111,7 @@ export async function watchFlashes(page) {
       const second = Math.round(at / 1000);
       return { second, fromClock: at - second * 1000 };
     });
+    return { tones: found, frames };
   });
 }
 

@@ -12,7 +12,7 @@ const STRETCH_SECONDS = 2;
 const FIRST_SECONDS = 0.5;
 const START_MILLIS = 300;
 /** Browsers know only after a while how late the device is: when it differs more, what is heard is placed anew. */
-const LATE_SECONDS = 0.015;
+const LATE_SECONDS = 0.02;
 
 type AskVoice = (from: number, to: number, speed: number) => Promise<VoiceRun[]>;
 
@@ -20,7 +20,7 @@ interface Anchor {
   seconds: number;
   nanos: number;
   speed: number;
-  /** How much later than it is placed a sample is heard, as the context said then. */
+  /** How much later than its place a sample is heard, beyond what its picture is late, as was known then. */
   lateSeconds: number;
 }
 
@@ -32,6 +32,8 @@ export class Narration {
   private isAsking = false;
   private readonly sources = new Set<AudioBufferSourceNode>();
   private volume = 1;
+  /** How much later than their time pictures are seen. */
+  pictureLateSeconds = 0;
 
   constructor(
     private readonly ask: AskVoice,
@@ -60,7 +62,7 @@ export class Narration {
   start(nanos: number, speed: number): void {
     this.stop();
     if (!this.context || speed > MAX_VOICE_SPEED) return;
-    // What is placed now is heard later: it is placed so much earlier.
+    // What is placed now is heard later, and so is its picture seen: it is placed so much earlier, or later.
     const lateSeconds = this.lateSeconds;
     this.anchor = { seconds: this.context.currentTime - lateSeconds, nanos, speed, lateSeconds };
     this.placedUntil = nanos;
@@ -115,7 +117,7 @@ export class Narration {
   }
 
   private get lateSeconds(): number {
-    return this.context?.outputLatency || 0;
+    return (this.context?.outputLatency || 0) - this.pictureLateSeconds;
   }
 
   /** The session time of a sample that is placed now. */

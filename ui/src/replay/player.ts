@@ -1,4 +1,5 @@
 // The player: carries out what its state machine says, with one clock for picture, sound and overlay. It knows no framework.
+import { Ahead } from './ahead';
 import { Client, ProblemError, isCancelled, startWorker } from './client';
 import { Clock } from './clock';
 import type { BundleInfo, Shown } from './decode/bundle';
@@ -19,6 +20,12 @@ const SCRUB_MILLIS = 120;
 const RETRY_MILLIS = 2000;
 /** What of the session is read ahead while playing, at the speed of one. */
 const AHEAD_NANOS = 6_000_000_000;
+/** A picture whose time has come is drawn half a frame later, as the mean goes, and seen a frame after that. */
+const LATE_FRAMES = 1.5;
+/** Longest time between two frames of a page that is seen. */
+const MAX_FRAME_MILLIS = 250;
+/** How much of the mean time between frames the last one makes. */
+const FRAME_SHARE = 0.05;
 /** When a picture cannot be shown, the next try is so much later in the session. */
 const LOST_NANOS = 250_000_000;
 
@@ -38,6 +45,9 @@ interface Held {
   from: number;
   until: number;
 }
+
+/** What there is to show at a session time: a picture, or why there is none. */
+type Found = { picture: Shown } | { nanos: number; problem: ProblemError };
 
 export class Player {
   state: State = { name: 'opening' };
@@ -61,7 +71,8 @@ export class Player {
   private isClosed = false;
   private narration: Narration | undefined;
   private readonly held = new Map<number, Held>();
-  private readonly asked = new Map<number, number>();
+  /** The next picture of each display, while it plays. */
+  private readonly ahead: Ahead<number, Found>;
   /** Pictures on their way: asked for once. */
   private readonly pending = new Map<number, { nanos: number; answer: Promise<void> }>();
   private readonly scrubs: Newest<number>;
@@ -69,6 +80,8 @@ export class Player {
   private firstNanos = 0;
   private request = 0;
   private retryAt = 0;
+  private lastFrame = 0;
+  private frameMillis = 1000 / 60;
   private pumpTimer: ReturnType<typeof setInterval> | undefined;
   private sound: { time: () => number; last: number; at: number } | undefined;
 
@@ -77,6 +90,8 @@ export class Player {
     private readonly start: () => Client = startWorker,
   ) {
     this.client = start();
+    const drop = (found: Found) => 'picture' in found && this.client.giveBack(found.picture);
+    this.ahead = new Ahead((display, nanos) => this.find(display, nanos), drop, () => this.goOn());
     this.scrubs = new Newest(async (nanos) => {
       const pause = new Promise((resolve) => setTimeout(resolve, SCRUB_MILLIS));
       await Promise.all([this.show(nanos), pause]);
@@ -132,6 +147,7 @@ export class Player {
 
   pause(): void {
     this.hold();
+    this.ahead.forget();
     this.send({ name: 'pause' });
     // What is shown may be a picture behind: a paused player shows the one of its time.
     if (this.state.name === 'paused' && !this.shown.every((display) => this.isHeld(display, this.nanos))) this.seek(this.nanos);
@@ -149,6 +165,7 @@ export class Player {
     const target = this.clamp(nanos);
     const request = ++this.request;
     this.hold();
+    this.ahead.forget();
     this.clock.set(target);
     this.send({ name: 'seek', request });
     await this.show(target);
@@ -161,6 +178,7 @@ export class Player {
   scrub(nanos: number): void {
     if (!this.info) return;
     this.hold();
+    this.ahead.forget();
     this.send({ name: 'scrub' });
     const target = this.clamp(nanos);
     this.clock.set(target);
@@ -225,6 +243,7 @@ export class Player {
     }
     if (this.state.name !== 'playing') return;
     this.watchSound();
+    this.watchFrames();
     const nanos = this.clock.now();
     if (nanos >= this.durationNanos) {
       this.hold();
@@ -239,14 +258,7 @@ export class Player {
       return;
     }
     void this.overlay?.need(nanos);
-    for (const display of this.shown) {
-      const since = this.asked.get(display);
-      if (since !== undefined) {
-        if (performance.now() - since > LATE_MILLIS) this.wait();
-      } else if (nanos >= (this.held.get(display)?.until ?? 0)) {
-        void this.follow(display, nanos);
-      }
-    }
+    for (const display of this.shown) if (nanos >= (this.held.get(display)?.until ?? 0)) this.follow(display, nanos);
   }
 
   close(): void {
@@ -257,12 +269,22 @@ export class Player {
     this.surveyor?.close();
   }
 
-  /** The next picture of a display, while it plays. */
-  private async follow(display: number, nanos: number): Promise<void> {
-    this.asked.set(display, performance.now());
-    await this.fetch(display, nanos).catch(() => undefined);
-    this.asked.delete(display);
-    if (this.asked.size > 0 || this.state.name !== 'waiting' || this.offline) return;
+  /** Shows the next picture of a display, whose time has come, and asks for the one after it. */
+  private follow(display: number, nanos: number): void {
+    if (!this.ahead.isAsked(display)) this.ahead.ask(display, nanos);
+    const found = this.ahead.take(display);
+    if (typeof found === 'number') {
+      if (found > LATE_MILLIS) this.wait();
+      return;
+    }
+    this.put(display, found);
+    const until = this.held.get(display)?.until;
+    // What plays so fast that the one after it is over, too, asks when it knows for what.
+    if (!this.offline && until !== undefined && nanos < until && until < this.durationNanos) this.ahead.ask(display, until);
+  }
+
+  private goOn(): void {
+    if (this.state.name !== 'waiting' || this.offline || this.ahead.isLate) return;
     this.send({ name: 'caughtUp' });
     this.run();
   }
@@ -300,24 +322,34 @@ export class Player {
   private async load(display: number, nanos: number): Promise<void> {
     // Until it has come nobody knows what is shown.
     this.held.delete(display);
+    this.put(display, await this.find(display, nanos));
+  }
+
+  /** Rejects if it is no longer wanted. */
+  private async find(display: number, nanos: number): Promise<Found> {
     try {
       const aheadNanos = this.wantsToPlay ? AHEAD_NANOS * Math.max(1, this.speed) : undefined;
-      const picture = await this.client.ask({ ask: 'picture', display, nanos, aheadNanos });
+      return { picture: await this.client.ask({ ask: 'picture', display, nanos, aheadNanos }) };
+    } catch (error) {
+      if (isCancelled(error)) throw error;
+      return { nanos, problem: error instanceof ProblemError ? error : new ProblemError('internal', messageOf(error)) };
+    }
+  }
+
+  private put(display: number, found: Found): void {
+    if ('picture' in found) {
+      const { picture } = found;
       if (!this.shown.includes(display)) return;
       this.held.set(display, { from: picture.captureEndNanos, until: picture.sameUntilNanos });
       if (this.offline) this.offline = undefined;
       this.hooks.picture(picture);
-    } catch (error) {
-      if (isCancelled(error)) throw error;
-      const problem = error instanceof ProblemError ? error : new ProblemError('internal', messageOf(error));
-      if (problem.kind === 'source') {
-        this.offline = problem.message;
-        this.retryAt = performance.now() + RETRY_MILLIS;
-        if (this.state.name === 'playing') this.wait();
-      } else {
-        this.held.set(display, { from: nanos, until: nanos + LOST_NANOS });
-        this.hooks.noPicture(display, problem);
-      }
+    } else if (found.problem.kind === 'source') {
+      this.offline = found.problem.message;
+      this.retryAt = performance.now() + RETRY_MILLIS;
+      if (this.state.name === 'playing') this.wait();
+    } else {
+      this.held.set(display, { from: found.nanos, until: found.nanos + LOST_NANOS });
+      this.hooks.noPicture(display, found.problem);
     }
     this.hooks.changed();
   }
@@ -352,6 +384,15 @@ export class Player {
       this.sound = undefined;
       this.clock.drive(() => performance.now());
     }
+  }
+
+  /** How long frames take decides how late pictures are seen: the sound waits for them. */
+  private watchFrames(): void {
+    const now = performance.now();
+    const took = now - this.lastFrame;
+    this.lastFrame = now;
+    if (took < MAX_FRAME_MILLIS) this.frameMillis += (took - this.frameMillis) * FRAME_SHARE;
+    if (this.narration) this.narration.pictureLateSeconds = (LATE_FRAMES * this.frameMillis) / 1000;
   }
 
   private async survey(url: string): Promise<void> {
