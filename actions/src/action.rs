@@ -37,6 +37,20 @@ pub struct Parameters {
     pub long_press_millis: u32,
     /// The logo key alone is a press if it is held no longer.
     pub modifier_tap_millis: u32,
+    /// Shortest time without input that is a wait.
+    pub wait_millis: u32,
+    /// Narration as loud as this, as the root mean square of a tenth of a second, is somebody who speaks.
+    pub voice_dbfs: i32,
+    /// Shortest rest of the pointer that is a hover, if something near it changes.
+    pub hover_millis: u32,
+    /// How far it may move meanwhile, on each axis.
+    pub hover_px: u32,
+    /// Side of the square around the pointer in which something must change.
+    pub hover_box_px: u32,
+    /// In the first so many milliseconds of the rest.
+    pub hover_answer_millis: u32,
+    /// Whoever presses a button so soon after the rest did not hover.
+    pub hover_press_millis: u32,
 }
 
 impl Default for Parameters {
@@ -51,6 +65,13 @@ impl Default for Parameters {
             press_gap_millis: 1000,
             long_press_millis: 1000,
             modifier_tap_millis: 500,
+            wait_millis: 6000,
+            voice_dbfs: -40,
+            hover_millis: 700,
+            hover_px: 5,
+            hover_box_px: 300,
+            hover_answer_millis: 1500,
+            hover_press_millis: 300,
         }
     }
 }
@@ -93,6 +114,10 @@ pub enum Kind {
     Press,
     /// A key was pressed together with modifiers.
     Hotkey,
+    /// The pointer rested, and something near it changed.
+    Hover,
+    /// Nothing was done for a while.
+    Wait,
 }
 
 /// Where the pointer was in a drag.
@@ -153,7 +178,7 @@ pub struct Action {
     /// Scroll: steps down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dy_ticks: Option<f64>,
-    /// Click, drag, scroll: modifiers held at the start, of `ctrl`, `alt`, `shift`, `meta`.
+    /// Click, drag, scroll, hover: modifiers held at the start, of `ctrl`, `alt`, `shift`, `meta`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<String>,
     /// Type: what was there in the end; an Enter or Tab that ended it is the last character.
@@ -171,6 +196,9 @@ pub struct Action {
     /// Press, hotkey: how often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Wait: somebody spoke meanwhile.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_thinking: bool,
     /// The window that was active at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowName>,
@@ -203,6 +231,7 @@ impl Action {
             corrections: None,
             keys: None,
             count: None,
+            is_thinking: false,
             window,
             is_truncated: false,
         }

@@ -1,10 +1,11 @@
-//! Raw input of a bundle, reduced to what a person would say was done: click, drag, scroll, type, press, hotkey.
+//! Raw input of a bundle, reduced to what a person would say was done: click, drag, scroll, type, press, hotkey,
+//! hover, wait.
 //!
 //! [`actions_of`] reads a bundle; [`Reducer`] works on messages in order of time and holds no more than the actions that
 //! are open. The same input gives the same actions, always. Every press of a button or key is in exactly one action, but
 //! for modifiers, which belong to what was done while they were held.
 //!
-//! It does not look at pictures and decides nothing about what an action meant.
+//! Of pictures it sees where they change, and of the voice whether there is one. It decides nothing about what an action meant.
 
 mod action;
 mod keyboard;
@@ -13,6 +14,7 @@ mod path;
 mod pointer;
 mod read;
 mod reducer;
+mod rest;
 
 #[cfg(test)]
 mod property_tests;
@@ -24,4 +26,4 @@ pub use read::{MAX_ACTIONS, Reading, actions_of, actions_of_file};
 pub use reducer::{Input, Reducer};
 
 /// Goes up when the same input may give other actions.
-pub const REDUCER_VERSION: u32 = 1;
+pub const REDUCER_VERSION: u32 = 2;

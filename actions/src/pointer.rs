@@ -121,6 +121,11 @@ impl Pointer {
         }
     }
 
+    /// Whether a button is down.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Something else was done: no click or scroll goes on after it.
     pub(crate) fn interrupt(&mut self, out: &mut Vec<Action>) {
         self.end_click(out);

@@ -1,9 +1,9 @@
 //! What holds for any input: every press is in one action, nothing goes on across a cut, and the same gives the same.
 
-use praxis_bundle::messages::{KeyKind, Modifier, PointerKind};
+use praxis_bundle::messages::{KeyKind, Modifier, PointerKind, Rect};
 use proptest::prelude::*;
 
-use crate::tests::{button, key, pointer, reduce, wheel, window};
+use crate::tests::{button, key, pointer, reduce, voice, wheel, window};
 use crate::{Action, Input, Kind};
 
 const KEYSYMS: [&str; 14] = [
@@ -36,6 +36,9 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (-1..2i32, -1..2i32).prop_map(|(dx, dy)| wheel(dx.into(), dy.into(), 0)),
         1 => (0..3u64).prop_map(window),
         1 => Just(Input::Cut),
+        1 => Just(Input::Back),
+        2 => (0..12i32).prop_map(|x_px| Input::Changed(vec![Rect { x_px, y_px: 0, width_px: 9, height_px: 9 }])),
+        1 => any::<bool>().prop_map(voice),
     ]
 }
 
@@ -56,7 +59,7 @@ fn presses(action: &Action) -> u64 {
     match action.kind {
         Kind::Click => action.clicks.unwrap().into(),
         Kind::Drag => 1,
-        Kind::Scroll => 0,
+        Kind::Scroll | Kind::Hover | Kind::Wait => 0,
         Kind::Type => action.keystrokes.unwrap(),
         Kind::Press if action.keys.as_deref() == Some(&["meta".to_owned()]) => 0,
         Kind::Press | Kind::Hotkey => action.count.unwrap(),

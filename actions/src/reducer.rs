@@ -1,12 +1,13 @@
 //! The reduction itself: messages in order of time go in, actions come out when they have ended.
 
 use praxis_bundle::messages::{
-    GapReason, KeyMessage, MarkersMessage, PointerKind, PointerMessage, WindowsMessage,
+    GapReason, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect, WindowsMessage,
 };
 
 use crate::keyboard::{ActiveWindow, Keyboard};
 use crate::names::cut;
 use crate::pointer::Pointer;
+use crate::rest::Rest;
 use crate::{Action, LeftOut, Parameters, WindowName};
 
 /// Longest title and class that go into an action.
@@ -21,8 +22,14 @@ pub enum Input {
     Key(KeyMessage),
     /// Of `windows`: the active window from now on.
     Window(Option<(u64, WindowName)>),
-    /// Input is not recorded from here on, or is again: nothing goes on across it.
+    /// These places of the root window changed on the screen.
+    Changed(Vec<Rect>),
+    /// A block of `narration`, as it is in the bundle.
+    Voice(Vec<u8>),
+    /// Input is not recorded from here on: nothing goes on across it.
     Cut,
+    /// Input is recorded again.
+    Back,
 }
 
 impl Input {
@@ -37,26 +44,29 @@ impl Input {
         )
     }
 
-    /// Of a message of `markers`: a pause, or a gap of the input itself, cuts. `None` for what has nothing to do with input.
+    /// Of a message of `markers`: a pause, or a gap of the input itself, cuts, and its end is where it goes on. `None` for what
+    /// has nothing to do with input.
     #[must_use]
     pub fn marker(message: &MarkersMessage) -> Option<Self> {
         let is_input = |track: &str| track == "pointer" || track == "keys";
-        let is_cut = match message {
-            MarkersMessage::GapBegin { track, reason, .. } => *reason == GapReason::Pause || is_input(track),
-            MarkersMessage::GapEnd { track } => is_input(track),
-            MarkersMessage::Marker { .. } | MarkersMessage::Label { .. } => false,
-        };
-        is_cut.then_some(Self::Cut)
+        match message {
+            MarkersMessage::GapBegin { track, reason, .. } => {
+                (*reason == GapReason::Pause || is_input(track)).then_some(Self::Cut)
+            }
+            MarkersMessage::GapEnd { track } => is_input(track).then_some(Self::Back),
+            MarkersMessage::Marker { .. } | MarkersMessage::Label { .. } => None,
+        }
     }
 }
 
 /// Reduces messages to actions. It holds what is open, no more: a button that is down (with at most 4096 points of its
-/// way), one click, one scroll, one run of typing.
+/// way), one click, one scroll, one run of typing, one rest (with at most 12 MiB of narration that nobody has listened to).
 #[derive(Debug, Default)]
 pub struct Reducer {
     parameters: Parameters,
     pointer: Pointer,
     keyboard: Keyboard,
+    rest: Rest,
     window: ActiveWindow,
     left_out: LeftOut,
     now_nanos: u64,
@@ -76,20 +86,32 @@ impl Reducer {
         let nanos = self.now_nanos;
         self.pointer.settle(&self.parameters, nanos, out);
         self.keyboard.settle(&self.parameters, nanos, out);
+        self.rest.settle(&self.parameters, nanos, out);
+        if matches!(input, Input::Pointer(_) | Input::Key(_)) {
+            self.rest.input(&self.parameters, nanos, self.window.name.as_ref(), out);
+        }
         match input {
             Input::Pointer(message) => self.pointer(nanos, message, out),
             Input::Key(message) => {
                 if Keyboard::is_input(message) {
                     self.pointer.interrupt(out);
+                    self.rest.leave(&self.parameters, nanos);
                 }
                 self.left_out.lone_modifiers +=
                     self.keyboard.key(&self.parameters, nanos, message, &self.window, out);
             }
             Input::Window(active) => {
+                self.rest.window_changes(self.window.name.as_ref());
                 let (id, name) = active.clone().unzip();
                 self.window = ActiveWindow { id, name };
             }
+            Input::Changed(areas) => self.rest.changed(&self.parameters, nanos, areas),
+            Input::Voice(block) => self.rest.voice(&self.parameters, nanos, block),
             Input::Cut => self.cut(nanos, out),
+            Input::Back => {
+                self.cut(nanos, out);
+                self.rest.back(nanos);
+            }
         }
     }
 
@@ -105,11 +127,16 @@ impl Reducer {
                 self.keyboard.interrupt(out);
                 self.keyboard.use_modifiers();
                 self.pointer.end_scroll(out);
+                self.rest.use_pointer();
             }
             PointerKind::Scroll => {
                 self.keyboard.interrupt(out);
                 self.keyboard.use_modifiers();
                 self.pointer.end_click(out);
+                self.rest.use_pointer();
+            }
+            PointerKind::Move if !self.pointer.is_held() => {
+                self.rest.moved(&self.parameters, nanos, message, self.window.name.as_ref());
             }
             PointerKind::Move | PointerKind::Release => {}
         }
@@ -124,6 +151,7 @@ impl Reducer {
 
     fn cut(&mut self, nanos: u64, out: &mut Vec<Action>) {
         self.pointer.cut(&self.parameters, nanos, out);
+        self.rest.cut(&self.parameters, nanos, self.window.name.as_ref(), out);
         self.left_out.lone_modifiers += self.keyboard.cut(out);
     }
 }

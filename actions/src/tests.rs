@@ -1,8 +1,9 @@
 //! The rules of the reduction, one row each: what was done, and what it is called.
 
 use praxis_bundle::messages::{
-    GapReason, KeyKind, KeyMessage, MarkersMessage, Modifier, PointerKind, PointerMessage,
+    GapReason, KeyKind, KeyMessage, MarkersMessage, Modifier, PointerKind, PointerMessage, Rect,
 };
+use praxis_bundle::narration::{Block, encode_pcm};
 
 use crate::{Action, Input, Kind, LeftOut, Parameters, Reducer, WindowName};
 
@@ -45,6 +46,12 @@ pub(crate) fn key(kind: KeyKind, keysym: &str, modifiers: &[Modifier]) -> Input 
     })
 }
 
+/// A fifth of a second of somebody who speaks, or of silence.
+pub(crate) fn voice(is_loud: bool) -> Input {
+    let sample = |n: i16| if is_loud { (n % 40 - 20) * 60 } else { n % 3 };
+    Input::Voice(encode_pcm(&Block { rate_hz: 8000, position: 0, samples: (0..1600).map(sample).collect() }))
+}
+
 pub(crate) fn window(id: u64) -> Input {
     let name = WindowName { title: format!("window {id}"), class: "App".into() };
     Input::Window(Some((id, name)))
@@ -75,12 +82,17 @@ fn words(action: &Action) -> String {
             let name = if action.kind == Kind::Press { "press" } else { "hotkey" };
             format!("{name} {} x{}", action.keys.as_ref().unwrap().join("+"), action.count.unwrap())
         }
+        Kind::Hover | Kind::Wait => {
+            let name = if action.kind == Kind::Hover { "hover" } else { "wait" };
+            format!("{name} {}..{}", action.start_nanos / MILLI, action.end_nanos / MILLI)
+        }
     };
     words += &action
         .button
         .filter(|button| *button != 1)
         .map_or(String::new(), |button| format!(" button {button}"));
     words += if action.is_long { " long" } else { "" };
+    words += if action.is_thinking { " thinking" } else { "" };
     words += &action.modifiers.iter().map(|name| format!(" +{name}")).collect::<String>();
     words + if action.is_truncated { " truncated" } else { "" }
 }
@@ -267,11 +279,80 @@ fn pauses_and_gaps_of_the_input_cut_and_nothing_else_does() {
     let begin =
         |track: &str, reason| MarkersMessage::GapBegin { track: track.into(), reason, detail: String::new() };
     let end = |track: &str| MarkersMessage::GapEnd { track: track.into() };
-    let is_cut = |message| Input::marker(&message) == Some(Input::Cut);
+    let is_cut = |message| matches!(Input::marker(&message), Some(Input::Cut | Input::Back));
     assert!(is_cut(begin("screen/0", GapReason::Pause)));
-    assert!(is_cut(begin("keys", GapReason::SourceLost)) && is_cut(end("pointer")));
+    assert!(is_cut(begin("keys", GapReason::SourceLost)));
+    assert_eq!(Input::marker(&end("pointer")), Some(Input::Back));
     assert!(!is_cut(begin("narration", GapReason::SourceLost)) && !is_cut(end("narration")));
     assert!(!is_cut(MarkersMessage::Marker { label: String::new() }));
+}
+
+#[test]
+fn time_without_input_is_a_wait_and_one_with_a_voice_is_thinking() {
+    let a = |at| (at, key(KeyKind::Press, "a", &[]));
+    check(&[a(0), a(5999)], &["type \"a\" 1 0", "type \"a\" 1 0"]);
+    check(&[a(0), a(6000)], &["type \"a\" 1 0", "wait 0..6000", "type \"a\" 1 0"]);
+    check(&[a(7000)], &["wait 0..7000", "type \"a\" 1 0"]);
+    check(&[a(0), (9000, voice(false))], &["type \"a\" 1 0", "wait 0..9000"]);
+    // The voice is heard before the rest is long enough to be a wait, and after.
+    check(
+        &[a(0), (100, voice(true)), a(6000)],
+        &["type \"a\" 1 0", "wait 0..6000 thinking", "type \"a\" 1 0"],
+    );
+    check(
+        &[a(0), (8000, voice(true)), a(9000)],
+        &["type \"a\" 1 0", "wait 0..9000 thinking", "type \"a\" 1 0"],
+    );
+    check(&[(1, voice(true)), a(2), a(8002)], &["type \"a\" 1 0", "wait 2..8002", "type \"a\" 1 0"]);
+    // A pause is none, and it waits on each side of one.
+    check(&[a(0), (6500, Input::Cut), (90_000, Input::Back)], &["type \"a\" 1 0", "wait 0..6500"]);
+    check(
+        &[a(0), (10, Input::Cut), (20_000, Input::Back), a(26_000)],
+        &["type \"a\" 1 0", "wait 20000..26000", "type \"a\" 1 0"],
+    );
+    check(&[(0, window(1)), (100, window(2)), (7000, window(3))], &["wait 0..7000"]);
+    let waited =
+        reduce(&[(0, window(1)), (1, a(0).1), (100 * MILLI, window(2)), (7000 * MILLI, window(3))]).0;
+    assert_eq!(waited[1].window.as_ref().unwrap().title, "window 1");
+}
+
+#[test]
+fn a_pointer_that_rests_where_something_changes_hovers() {
+    let moved = |at: u64, x| (at, Input::Pointer(pointer(PointerKind::Move, x, 0)));
+    let changed =
+        |at: u64, x_px| (at, Input::Changed(vec![Rect { x_px, y_px: 0, width_px: 32, height_px: 32 }]));
+    check(&[moved(100, 500), changed(400, 520), moved(900, 700), moved(2000, 900)], &["hover 100..800"]);
+    check(&[moved(100, 500), changed(1400, 520), moved(1900, 700), moved(3000, 900)], &["hover 100..1400"]);
+    check(
+        &[moved(100, 500), moved(300, 505), changed(400, 520), moved(900, 700), moved(1300, 900)],
+        &["hover 100..800"],
+    );
+    // Too short, too late, too far away, or because something was pressed there.
+    check(&[moved(100, 500), changed(400, 520), moved(790, 700), moved(2000, 900)], &[]);
+    check(&[moved(100, 500), changed(1700, 520), moved(1900, 700), moved(3000, 900)], &[]);
+    check(&[moved(100, 500), changed(400, 700), moved(900, 700), moved(2000, 900)], &[]);
+    check(&[&[moved(100, 500), changed(400, 520)][..], &clicks(&[(900, 500)])].concat(), &["click 1"]);
+    check(
+        &[&[moved(100, 500), changed(400, 520), moved(900, 600)][..], &clicks(&[(1200, 600)])].concat(),
+        &["click 1"],
+    );
+    check(&[moved(100, 500), changed(400, 520), (900, wheel(0.0, -1.0, 500))], &["scroll 0.0 1.0"]);
+    // A key ends it; while a button is down nothing is one.
+    check(
+        &[&[moved(100, 500), changed(400, 520)][..], &keys(&[(900, "a"), (1300, "b")])].concat(),
+        &["hover 100..800", "type \"ab\" 2 0"],
+    );
+    check(
+        &[
+            (0, button(PointerKind::Press, 1, 0, 0)),
+            moved(100, 500),
+            changed(400, 520),
+            moved(900, 700),
+            (2000, button(PointerKind::Release, 1, 700, 0)),
+        ],
+        &["drag 3 points"],
+    );
+    check(&[moved(100, 500), changed(400, 520), (900, Input::Cut)], &["hover 100..800"]);
 }
 
 #[test]

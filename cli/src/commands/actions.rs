@@ -41,6 +41,8 @@ fn verb(action: &Action) -> &'static str {
         (Kind::Type, ..) => "type",
         (Kind::Press, ..) => "press",
         (Kind::Hotkey, ..) => "hotkey",
+        (Kind::Hover, ..) => "hover",
+        (Kind::Wait, ..) => "wait",
     }
 }
 
@@ -65,6 +67,11 @@ fn object(action: &Action) -> String {
                 (steps(action.dx_ticks, "right", "left"), steps(action.dy_ticks, "down", "up"));
             let way: Vec<String> = along.into_iter().chain(across).collect();
             format!("{held}{} at {from}", way.join(", "))
+        }
+        Kind::Hover => format!("{held}at {from}"),
+        Kind::Wait => {
+            let seconds = (action.end_nanos - action.start_nanos) / 1_000_000_000;
+            format!("{seconds} s{}", if action.is_thinking { ", speaking" } else { "" })
         }
         Kind::Type => short(&printable(action.text.as_deref().unwrap_or_default())),
         Kind::Press | Kind::Hotkey => {

@@ -5,7 +5,7 @@ import { keyName } from './captions';
 
 export interface Action {
   id: number;
-  kind: 'click' | 'drag' | 'scroll' | 'type' | 'press' | 'hotkey';
+  kind: 'click' | 'drag' | 'scroll' | 'type' | 'press' | 'hotkey' | 'hover' | 'wait';
   start_nanos: number;
   end_nanos: number;
   display?: number;
@@ -23,6 +23,7 @@ export interface Action {
   corrections?: number;
   keys?: string[];
   count?: number;
+  is_thinking?: boolean;
   window?: { title: string; class: string };
   is_truncated?: boolean;
 }
@@ -81,6 +82,12 @@ export function rowOf(action: Action, os: string): Row {
         dx === 0 ? '' : `${dx > 0 ? 'right' : 'left'} ${counted(Math.abs(dx), 'step')}`,
       ];
       return { ...row, icon: 'scroll', verb: 'Scroll', keys: held, object: ways.filter(Boolean).join(', ') || 'and back', aside: place };
+    }
+    case 'hover':
+      return { ...row, verb: 'Hover', keys: held, aside: place };
+    case 'wait': {
+      const seconds = Math.floor((action.end_nanos - action.start_nanos) / 1e9);
+      return { ...row, icon: 'hourglass', verb: 'Wait', object: action.is_thinking ? 'speaking' : '', aside: counted(seconds, 'second') };
     }
     case 'type': {
       const { corrections = 0, keystrokes = 0, text = '' } = action;
