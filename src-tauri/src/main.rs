@@ -66,8 +66,15 @@ fn main() -> Result<()> {
             });
             Ok(())
         })
-        .build(tauri::generate_context!())
-        .context("the window system cannot be used: start Praxis inside a desktop session")?;
+        .build(tauri::generate_context!());
+    let app = app.map_err(|error| {
+        // Another one was called to the front, and ended before it answered.
+        let is_race = error.to_string().contains("single-instance");
+        anyhow::Error::new(error).context(match is_race {
+            true => "another Praxis was just ending: start it again",
+            false => "the window system cannot be used: start Praxis inside a desktop session",
+        })
+    })?;
     app.run(on_event);
     Ok(())
 }

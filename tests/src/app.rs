@@ -11,12 +11,19 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use zbus::blocking::fdo::DBusProxy;
 
 use crate::desktop::{VirtualDesktop, wait_until};
 use crate::praxis::program;
 
+/// What the one running application is found by.
+const NAME_ON_BUS: &str = "org.praxis.desktop.SingleInstance";
 /// Longest wait for something on the page.
 const APPEARS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Longest wait for the application.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The running application.
 pub struct App<'a> {
@@ -61,7 +68,10 @@ impl<'a> App<'a> {
         let connector = hyper_util::client::legacy::connect::HttpConnector::new();
         let mut builder = ClientBuilder::new(connector);
         builder.capabilities(capabilities);
-        let client = runtime.block_on(builder.connect(&format!("http://127.0.0.1:{port}")))?;
+        let address = format!("http://127.0.0.1:{port}");
+        // The driver waits for ever for an application that ends at once.
+        let connected = runtime.block_on(async { timeout(STARTS_WITHIN, builder.connect(&address)).await });
+        let client = connected.context("the application does not come up: see its log")??;
         let driver = this.0.take().context("the WebDriver is gone")?;
         let app = Self { desktop, driver, runtime, client };
         app.find("#nav-record")?;
@@ -218,7 +228,6 @@ impl<'a> App<'a> {
     /// # Errors
     /// If it is gone already.
     pub fn kill(self) -> Result<()> {
-        // Its name on the bus is free when it has ended: one that starts earlier would call it instead.
         self.end(Signal::KILL)
     }
 
@@ -238,7 +247,10 @@ impl<'a> App<'a> {
             let status = std::fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
             // A zombie has ended, too: its parent is the WebDriver.
             Ok(status.is_empty() || status.contains(") Z "))
-        })
+        })?;
+        // The bus hears of it a moment later; until then it would have another one call the dead.
+        let bus = DBusProxy::new(&self.desktop.bus.connect()?)?;
+        wait_until("its name on the bus to be free", || Ok(!bus.name_has_owner(NAME_ON_BUS.try_into()?)?))
     }
 }
 
