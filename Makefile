@@ -47,7 +47,7 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
 
-bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, the player in Chromium and in the application; an hour
+bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, the player in Chromium and in the application
 	npm run build --prefix ui --silent -- --logLevel warn
 	cargo build --release --workspace --locked
 	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
