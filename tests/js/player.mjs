@@ -39,6 +39,7 @@ const bundles = new Map([
   ['three', { file: fixture('live.mcap'), actions: answer([]), row: row('three', 'Not sealed', 'verified') }],
   ['voice', { file: fixture('sealed.mcap'), actions: answer([]), row: row('voice', 'With a voice', 'verified') }],
   ['four', { file: bundle, actions, row: row('four', null, 'receiving') }],
+  ['later', { file: fixture('operations.mcap'), actions: answer([]), row: row('later', 'Displays that start one after another', 'verified') }],
 ]);
 
 let browser;
@@ -127,6 +128,155 @@ test('it plays at every speed, stays with its clock, and steps through real pict
     assert.ok((await stage(page)).at <= at);
     await assertSamePicture(page, bundle, 'after steps');
   });
+});
+
+/** Presses keys in one task of the page: nothing can happen in between. */
+const pressAtOnce = (page, keys) =>
+  page.evaluate((all) => {
+    for (const key of all) document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+  }, [...keys]);
+
+const sequenceIs = (page, wanted) => page.waitForFunction((sequence) => Number(document.querySelector('.stage').dataset.sequence) === sequence, wanted);
+const passed = (page, nanos) => page.waitForFunction((at) => Number(document.querySelector('.stage').dataset.at) > at, nanos);
+const ended = (page) => page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'ended');
+
+test('at the end the last picture is shown, however fast it plays into it', async () => {
+  await opened('?session=one&t=585600', async (page) => {
+    await calm(page);
+    await page.keyboard.press('s');
+    for (const speed of [16, 8, 16]) {
+      await page.getByLabel('Speed').selectOption(String(speed));
+      await page.keyboard.press('Space');
+      await ended(page);
+      await assertSamePicture(page, bundle, `the end at ${speed}×`);
+      await page.keyboard.press('j');
+      await calm(page);
+    }
+  });
+});
+
+test('each press of a key that steps is a step, however fast they come', async () => {
+  await opened('?session=one&t=30000', async (page) => {
+    await calm(page);
+    const first = Number((await stage(page)).sequence);
+    await pressAtOnce(page, '.....');
+    await sequenceIs(page, first + 5);
+    await pressAtOnce(page, ',,.,');
+    await sequenceIs(page, first + 3);
+    await calm(page);
+    await assertSamePicture(page, bundle, 'after nine steps');
+    // Who goes elsewhere is done with steps.
+    await pressAtOnce(page, '...5');
+    await calm(page);
+    assert.equal((await stage(page)).at, 300e9);
+    await assertSamePicture(page, bundle, 'elsewhere');
+  });
+});
+
+test('a step in the moment of the pause starts from the picture of that moment', async () => {
+  await opened('?session=one&t=30000', async (page) => {
+    await calm(page);
+    // Without a sound device the page's own time drives the clock.
+    await page.evaluate(() => delete globalThis.AudioContext);
+    await page.keyboard.press('s');
+    await page.getByLabel('Speed').selectOption('16');
+    for (let n = 1; n <= 5; n++) {
+      await page.keyboard.press('Space');
+      await passed(page, (30 + n * 10) * 1e9);
+      // The clock is stopped for a frame, so that its time is known.
+      const pausedAt = await page.evaluate(async () => {
+        const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+        const now = performance.now();
+        performance.now = () => now;
+        await frame();
+        await frame();
+        const at = Number(document.querySelector('.stage').dataset.at);
+        for (const key of 'k,') document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+        delete performance.now;
+        return at;
+      });
+      await page.waitForFunction((at) => Number(document.querySelector('.stage').dataset.at) < at, pausedAt);
+      await calm(page);
+      const before = await stage(page);
+      await page.keyboard.press('.');
+      await sequenceIs(page, Number(before.sequence) + 1);
+      await calm(page);
+      assert.ok((await stage(page)).at <= pausedAt, `${(await stage(page)).at} after ${pausedAt}`);
+      await page.keyboard.press('.');
+      await sequenceIs(page, Number(before.sequence) + 2);
+      await calm(page);
+      assert.ok((await stage(page)).at > pausedAt, `${(await stage(page)).at} before ${pausedAt}`);
+    }
+  });
+});
+
+test('a session without any input is not jumped through', async () => {
+  await opened('?session=one&t=30000', async (page) => {
+    await calm(page);
+    await page.getByLabel('Speed').selectOption('16');
+    await page.evaluate(() => {
+      const { dataset } = document.querySelector('.stage');
+      globalThis.times = [Number(dataset.at)];
+      new MutationObserver(() => globalThis.times.push(Number(dataset.at))).observe(document.querySelector('.stage'), { attributeFilter: ['data-at'] });
+    });
+    await page.keyboard.press('Space');
+    await passed(page, 80e9);
+    const times = await page.evaluate(() => globalThis.times);
+    assert.ok(times.every((at, n) => n === 0 || at - times[n - 1] < 9e9), String(times));
+  });
+});
+
+test('a display that starts later than another is shown from its first picture on', async () => {
+  await opened('?session=later', async (page) => {
+    await calm(page);
+    const first = await stage(page);
+    assert.equal(first.sequence, '0');
+    assert.equal(first.at, first.nanos);
+    await page.getByLabel('Speed').selectOption('0.25');
+    const played = async () => {
+      await page.keyboard.press('0');
+      await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'paused');
+      await page.evaluate(() => {
+        const { dataset } = document.querySelector('.stage');
+        globalThis.seen = new Set([dataset.sequence]);
+        new MutationObserver(() => globalThis.seen.add(dataset.sequence)).observe(document.querySelector('.stage'), { attributeFilter: ['data-sequence'] });
+      });
+      await page.keyboard.press('Space');
+      await sequenceIs(page, 8);
+      await page.keyboard.press('Space');
+      return page.evaluate(() => [...globalThis.seen].filter((sequence) => sequence !== undefined).slice(0, 9));
+    };
+    const each = ['0', '1', '2', '3', '4', '5', '6', '7', '8'];
+    assert.deepEqual(await played(), each);
+    // All displays together begin with the first of them, when this one has nothing yet.
+    await page.getByRole('button', { name: 'All' }).click();
+    assert.deepEqual(await played(), each);
+  });
+});
+
+test('while the connection is gone the time stands still, and then it plays on', async () => {
+  const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file: bundle, actions }]]), isCollector: false });
+  await opened('?t=1000', async (page) => {
+    await calm(page);
+    await page.keyboard.press('s');
+    await page.getByLabel('Speed').selectOption('4');
+    await page.keyboard.press('Space');
+    await passed(page, 2e9);
+    other.state.isDown = true;
+    let failed = 0;
+    page.on('requestfailed', () => failed++);
+    await page.getByText('cannot be reached').waitFor({ timeout: 30_000 });
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    const { at } = await stage(page);
+    const before = failed;
+    while (failed < before + 3) await page.waitForEvent('requestfailed');
+    assert.equal((await stage(page)).at, at);
+    assert.equal((await stage(page)).state, 'waiting');
+    other.state.isDown = false;
+    await passed(page, at + 4e9);
+    assert.equal(await page.getByText('cannot be reached').count(), 0);
+  }, { url: other.url, expected: /ERR_|Failed to load/ });
+  await other.close();
 });
 
 test('the voice is heard where it belongs, up to four times the speed', async () => {
@@ -270,11 +420,11 @@ test('sessions are listed, found and opened; only with the right token', async (
     await page.getByLabel('Token').fill('right-token');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('link', { name: 'Stability of a pendulum' }).waitFor();
-    assert.equal(await page.locator('tr[data-bundle]').count(), 5);
+    assert.equal(await page.locator('tr[data-bundle]').count(), bundles.size);
     await page.getByPlaceholder('Search').fill('damaged');
     await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 1);
     await page.getByPlaceholder('Search').fill('');
-    await page.waitForFunction(() => document.querySelectorAll('tr[data-bundle]').length === 5);
+    await page.waitForFunction((all) => document.querySelectorAll('tr[data-bundle]').length === all, bundles.size);
     await page.getByRole('link', { name: 'Stability of a pendulum' }).click();
     await calm(page);
     await page.getByRole('button', { name: 'Next session' }).click();

@@ -18,6 +18,7 @@ import { idleStretches, stretchAt } from '../src/replay/idle';
 import { Lanes, gapsOf, markersOf } from '../src/replay/lanes';
 import { transition, wantsToPlay } from '../src/replay/machine';
 import type { Event, State } from '../src/replay/machine';
+import { Narration } from '../src/replay/narration';
 import { Newest } from '../src/replay/newest';
 
 const fixture = (name: string) =>
@@ -223,6 +224,43 @@ test('narration is cut to the stretch asked for, and holes stay holes', async ()
   assert.deepEqual(found.map(({ nanos, samples }) => [nanos, samples.length, Math.round(samples[0] * 32_768)]), [[1.05e9, 150, 50], [3e9, 20, 900]]);
   const bundle = await Bundle.open(memorySource(fixture('sealed.mcap')));
   assert.ok((await voice(bundle, 0, 2e9, 2)).length > 0);
+});
+
+test('narration is placed so that it is heard when its picture is seen, and anew when the device is later than it said', async (t) => {
+  const started: number[] = [];
+  const device = {
+    state: 'running', currentTime: 10, outputLatency: 0.3, destination: {},
+    createGain: () => ({ connect() {}, gain: { value: 1 } }),
+    createBuffer: (_: number, length: number, rateHz: number) => ({ duration: length / rateHz, copyToChannel() {} }),
+    close: async () => undefined,
+  };
+  class Source {
+    connect() {}
+    stop() {}
+    start(seconds: number) {
+      started.push(Math.round(seconds * 1000));
+    }
+  }
+  Object.assign(globalThis, { AudioContext: function () { return device; }, AudioBufferSourceNode: Source });
+  t.after(() => Object.assign(globalThis, { AudioContext: undefined, AudioBufferSourceNode: undefined }));
+  // A tenth of a second of voice, at 1 s.
+  const ask = async (from: number, to: number) =>
+    from <= 1e9 && 1e9 < to ? [{ nanos: 1e9, rateHz: 1000, samples: new Float32Array(100) }] : [];
+  const narration = new Narration(ask, 60e9);
+  await narration.wake();
+  narration.pictureLateSeconds = 0.025;
+  narration.start(0, 1);
+  await narration.pump();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(started, [10_725]);
+  device.outputLatency = 0.31;
+  await narration.pump();
+  assert.deepEqual(started, [10_725]);
+  device.outputLatency = 0.4;
+  await narration.pump();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(started, [10_725, 10_625]);
+  narration.close();
 });
 
 test('answers of the worker reach who asked; a closed player answers no more', async () => {

@@ -41,6 +41,8 @@ export class Lanes {
   health: Listed<HealthMessage>[] = [];
   lastHealth: Listed<HealthMessage> | undefined;
   hasVoice = false;
+  /** Whether anything was done or said, as far as it is known. */
+  hasActivity = false;
   private notes: Listed<MarkersMessage>[] = [];
 
   constructor(readonly durationNanos: number) {
@@ -58,6 +60,7 @@ export class Lanes {
       this.pointer[bin] += part.pointer[n];
       this.voice[bin] = Math.max(this.voice[bin], part.voice[n]);
       this.hasVoice ||= part.voice[n] > 0;
+      this.hasActivity ||= this.isActive(bin);
     }
     for (const { nanos, message } of part.windows) {
       const last = this.windows.at(-1);

@@ -26,7 +26,7 @@ const LATE_FRAMES = 1.5;
 const MAX_FRAME_MILLIS = 250;
 /** How much of the mean time between frames the last one makes. */
 const FRAME_SHARE = 0.05;
-/** When a picture cannot be shown, the next try is so much later in the session. */
+/** When a picture cannot be shown, the next try is at the one after it, or so much later in the session. */
 const LOST_NANOS = 250_000_000;
 
 export interface Hooks {
@@ -47,7 +47,7 @@ interface Held {
 }
 
 /** What there is to show at a session time: a picture, or why there is none. */
-type Found = { picture: Shown } | { nanos: number; problem: ProblemError };
+type Found = { picture: Shown } | { nanos: number; until: number; problem: ProblemError };
 
 export class Player {
   state: State = { name: 'opening' };
@@ -60,6 +60,8 @@ export class Player {
   surveyProblem: string | undefined;
   /** Why pictures do not come: the connection. The last ones stay. */
   offline: string | undefined;
+  /** Displays whose pictures do not come. */
+  private readonly unreached = new Set<number>();
   jumpsIdle = true;
   idleNanos = 10_000_000_000;
   overlay: Overlay | undefined;
@@ -76,9 +78,11 @@ export class Player {
   /** Pictures on their way: asked for once. */
   private readonly pending = new Map<number, { nanos: number; answer: Promise<void> }>();
   private readonly scrubs: Newest<number>;
-  /** Before it nothing was shown yet: there is nothing to go to. */
-  private firstNanos = 0;
+  /** When the first picture of each display is. */
+  private readonly firsts = new Map<number, number>();
   private request = 0;
+  /** Steps that were asked for and not yet taken: whether to the next picture. */
+  private steps: boolean[] = [];
   private retryAt = 0;
   private lastFrame = 0;
   private frameMillis = 1000 / 60;
@@ -126,10 +130,10 @@ export class Player {
       this.overlay = new Overlay(this.client);
       this.narration = new Narration((from, to, speed) => this.client.ask({ ask: 'voice', from, to, speed }), info.durationNanos);
       this.pumpTimer = setInterval(() => void this.narration?.pump(), 250);
-      const firsts = await Promise.all(
-        displays.map((display) => this.client.ask({ ask: 'pictureBeside', display, nanos: -1, isNext: true })),
-      );
-      this.firstNanos = Math.min(info.durationNanos, ...firsts.filter((time) => time !== undefined));
+      for (const display of displays) {
+        const first = await this.client.ask({ ask: 'pictureBeside', display, nanos: -1, isNext: true });
+        if (first !== undefined) this.firsts.set(display, first);
+      }
       this.send({ name: 'opened' });
       void this.seek(startNanos).then(() => this.survey(url));
     } catch (error) {
@@ -150,7 +154,7 @@ export class Player {
     this.ahead.forget();
     this.send({ name: 'pause' });
     // What is shown may be a picture behind: a paused player shows the one of its time.
-    if (this.state.name === 'paused' && !this.shown.every((display) => this.isHeld(display, this.nanos))) this.seek(this.nanos);
+    if (this.state.name === 'paused' && !this.showsAll(this.nanos)) this.seek(this.nanos);
   }
 
   toggle(): void {
@@ -159,7 +163,12 @@ export class Player {
   }
 
   /** Goes to a session time; only the newest target counts, and whether it plays stays as it was. */
-  async seek(nanos: number): Promise<void> {
+  seek(nanos: number): Promise<void> {
+    this.steps = [];
+    return this.goTo(nanos);
+  }
+
+  private async goTo(nanos: number): Promise<void> {
     if (!this.info) return;
     this.scrubs.clear();
     const target = this.clamp(nanos);
@@ -171,12 +180,15 @@ export class Player {
     await this.show(target);
     if (request === this.request) void this.overlay?.need(target);
     this.send({ name: 'shown', request });
-    if (this.state.name === 'playing') this.run();
+    if (this.state.name !== 'playing') return;
+    if (this.offline) this.wait();
+    else this.run();
   }
 
   /** While something is dragged: shows what can be shown in time. */
   scrub(nanos: number): void {
     if (!this.info) return;
+    this.steps = [];
     this.hold();
     this.ahead.forget();
     this.send({ name: 'scrub' });
@@ -211,18 +223,34 @@ export class Player {
     this.seek(this.nanos);
   }
 
-  /** To the picture after or before the one that is shown, as they were recorded. */
+  /** To the picture after or before the one that is shown, as they were recorded. Each step asked for is taken. */
   async step(isNext: boolean): Promise<void> {
     if (this.wantsToPlay) this.pause();
-    const from = this.nanos;
-    const times = await Promise.all(
-      this.shown.map((display) => {
-        const start = isNext ? from : Math.min(from, this.held.get(display)?.from ?? from);
-        return this.client.ask({ ask: 'pictureBeside', display, nanos: start, isNext });
-      }),
-    ).catch(() => [] as undefined[]);
-    const found = [...times].filter((time) => time !== undefined);
-    if (found.length > 0) this.seek(isNext ? Math.min(...found) : Math.max(...found));
+    const { steps } = this;
+    steps.push(isNext);
+    if (steps.length > 1) return;
+    while (steps.length > 0) {
+      const target = await this.beside(steps[0]);
+      // Whoever goes elsewhere is done with steps.
+      if (steps !== this.steps) return;
+      steps.shift();
+      if (target !== undefined) void this.goTo(target);
+    }
+  }
+
+  /** When what is shown changes next, or changed before it became what it is. */
+  private async beside(isNext: boolean): Promise<number | undefined> {
+    if (isNext) return this.changeBeside(this.nanos, true);
+    const since = await this.changeBeside(this.nanos + 1, false);
+    return since === undefined ? undefined : this.changeBeside(since, false);
+  }
+
+  private async changeBeside(nanos: number, isNext: boolean): Promise<number | undefined> {
+    const asked = this.shown.map((display) => this.client.ask({ ask: 'pictureBeside', display, nanos, isNext }));
+    const answers = await Promise.all(asked).catch(() => [] as undefined[]);
+    const times = [...answers].filter((time) => time !== undefined);
+    if (times.length === 0) return undefined;
+    return isNext ? Math.min(...times) : Math.max(...times);
   }
 
   thumbnail(display: number, nanos: number) {
@@ -230,24 +258,24 @@ export class Player {
   }
 
   retry(): void {
-    this.offline = undefined;
+    this.retryAt = Infinity;
     this.held.clear();
     this.seek(this.nanos);
   }
 
   /** To be called for every frame that is drawn. */
   tick(): void {
-    if (this.offline && performance.now() > this.retryAt) {
-      this.retryAt = Infinity;
-      this.retry();
-    }
+    if (this.offline && performance.now() > this.retryAt) this.retry();
     if (this.state.name !== 'playing') return;
     this.watchSound();
     this.watchFrames();
-    const nanos = this.clock.now();
+    const { nanos } = this;
     if (nanos >= this.durationNanos) {
+      // The last picture may not be there yet: the end is when it is shown.
+      if (!this.showsAll(nanos)) return void this.seek(nanos);
       this.hold();
-      this.clock.set(this.durationNanos);
+      this.ahead.forget();
+      this.clock.set(nanos);
       this.send({ name: 'end' });
       return;
     }
@@ -308,6 +336,11 @@ export class Player {
     return held !== undefined && held.from <= nanos && nanos < held.until;
   }
 
+  /** Whether all that is shown is right at a time. */
+  private showsAll(nanos: number): boolean {
+    return this.shown.every((display) => this.isHeld(display, nanos));
+  }
+
   /** Shows a picture, or says why there is none. Rejects if it is no longer wanted. */
   private fetch(display: number, nanos: number): Promise<void> {
     const pending = this.pending.get(display);
@@ -332,7 +365,9 @@ export class Player {
       return { picture: await this.client.ask({ ask: 'picture', display, nanos, aheadNanos }) };
     } catch (error) {
       if (isCancelled(error)) throw error;
-      return { nanos, problem: error instanceof ProblemError ? error : new ProblemError('internal', messageOf(error)) };
+      const problem = error instanceof ProblemError ? error : new ProblemError('internal', messageOf(error));
+      const next = await this.client.ask({ ask: 'pictureBeside', display, nanos, isNext: true }).catch(() => undefined);
+      return { nanos, until: Math.min(next ?? Infinity, nanos + LOST_NANOS), problem };
     }
   }
 
@@ -341,14 +376,16 @@ export class Player {
       const { picture } = found;
       if (!this.shown.includes(display)) return;
       this.held.set(display, { from: picture.captureEndNanos, until: picture.sameUntilNanos });
-      if (this.offline) this.offline = undefined;
+      this.unreached.delete(display);
+      if (this.unreached.size === 0) this.offline = undefined;
       this.hooks.picture(picture);
     } else if (found.problem.kind === 'source') {
       this.offline = found.problem.message;
+      this.unreached.add(display);
       this.retryAt = performance.now() + RETRY_MILLIS;
       if (this.state.name === 'playing') this.wait();
     } else {
-      this.held.set(display, { from: found.nanos, until: found.nanos + LOST_NANOS });
+      this.held.set(display, { from: found.nanos, until: found.until });
       this.hooks.noPicture(display, found.problem);
     }
     this.hooks.changed();
@@ -417,11 +454,14 @@ export class Player {
 
   private findIdle(): void {
     const { lanes, idleNanos } = this;
-    this.idle = idleStretches(lanes.isActive, lanes.binNanos, lanes.knownNanos, idleNanos);
+    // Where nothing was recorded but pictures, they are all there is to see.
+    if (lanes.hasActivity) this.idle = idleStretches(lanes.isActive, lanes.binNanos, lanes.knownNanos, idleNanos);
   }
 
   private clamp(nanos: number): number {
-    return Math.floor(Math.max(this.firstNanos, Math.min(nanos, this.durationNanos)));
+    // Before its first picture nothing was shown yet: there is nothing to go to.
+    const first = Math.min(...this.shown.map((display) => this.firsts.get(display) ?? Infinity));
+    return Math.floor(Math.min(Math.max(first === Infinity ? 0 : first, nanos), this.durationNanos));
   }
 
   private send(event: Event): void {
