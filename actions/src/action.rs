@@ -151,6 +151,9 @@ pub struct Action {
     pub start_nanos: u64,
     /// Session time of its last event.
     pub end_nanos: u64,
+    /// Click, drag, scroll: when the pointer had begun to move there, if it did so since what was done before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_nanos: Option<u64>,
     /// The display under the pointer at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<u8>,
@@ -202,6 +205,9 @@ pub struct Action {
     /// The window that was active at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowName>,
+    /// What a person calls it, where one has corrected it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Ended by a gap or the end of the recording, not by its release.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_truncated: bool,
@@ -216,6 +222,7 @@ impl Action {
             kind,
             start_nanos: nanos,
             end_nanos: nanos,
+            moved_nanos: None,
             display: None,
             x_px: None,
             y_px: None,
@@ -233,6 +240,7 @@ impl Action {
             count: None,
             is_thinking: false,
             window,
+            label: None,
             is_truncated: false,
         }
     }

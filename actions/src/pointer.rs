@@ -19,6 +19,8 @@ pub(crate) struct Pointer {
     held: Vec<Held>,
     click: Option<Click>,
     scroll: Option<Scroll>,
+    /// When the pointer began to move, if nothing else was done since.
+    moved_nanos: Option<u64>,
 }
 
 /// A button that is down.
@@ -65,7 +67,7 @@ impl Pointer {
                 // Its release was missed.
                 self.release(parameters, number, at, true, out);
                 let mut action = action_at(Kind::Click, at, message, window);
-                action.button = Some(number);
+                (action.button, action.moved_nanos) = (Some(number), self.moved_nanos.take());
                 let before = self.click.take().and_then(|click| {
                     if continues(parameters, &click, &action, at) {
                         return Some(click);
@@ -79,6 +81,9 @@ impl Pointer {
             }
             PointerKind::Release => self.release(parameters, number, at, false, out),
             PointerKind::Move | PointerKind::Scroll => {
+                if message.kind == PointerKind::Move && !self.is_held() {
+                    self.moved_nanos.get_or_insert(nanos);
+                }
                 self.held.iter_mut().for_each(|held| held.path.push(at));
                 true
             }
@@ -108,9 +113,11 @@ impl Pointer {
         if !goes_on {
             out.extend(self.scroll.take().map(|scroll| scroll.action));
             let mut action = action_at(Kind::Scroll, at, message, window);
+            action.moved_nanos = self.moved_nanos;
             (action.dx_ticks, action.dy_ticks) = (Some(0.0), Some(0.0));
             self.scroll = Some(Scroll { action, from: at, direction });
         }
+        self.moved_nanos = None;
         if let Some(Scroll { action, .. }) = &mut self.scroll {
             action.end_nanos = nanos;
             // Adding to zero leaves no negative zero.
@@ -128,6 +135,7 @@ impl Pointer {
 
     /// Something else was done: no click or scroll goes on after it.
     pub(crate) fn interrupt(&mut self, out: &mut Vec<Action>) {
+        self.moved_nanos = None;
         self.end_click(out);
         self.end_scroll(out);
     }

@@ -54,9 +54,9 @@ pub fn actions_of(source: &(impl Bytes + ?Sized)) -> Result<Reading> {
         }
         let Item::Chunk { records, .. } = item else { return Ok(()) };
         let manifest = facts.manifest()?;
-        let work = work.get_or_insert_with(|| Work::new(manifest));
+        let work = work.get_or_insert_with(|| Gatherer::new(manifest));
         for (_, message) in messages(&records) {
-            // A keyframe repeats what is there.
+            // A keyframe has every pixel: which of them have changed it does not say.
             if let Some(channel) = Channel::from_id(message.channel).filter(|channel| !channel.is_key) {
                 let nanos = message.log_time.saturating_sub(manifest.epoch_wall_nanos);
                 work.message(channel.track, nanos, message.data)?;
@@ -65,13 +65,15 @@ pub fn actions_of(source: &(impl Bytes + ?Sized)) -> Result<Reading> {
         Ok(())
     })?;
     let manifest = facts.manifest()?;
-    let work = work.unwrap_or_else(|| Work::new(manifest));
+    let work = work.unwrap_or_else(|| Gatherer::new(manifest));
     let ended_nanos = facts.ending.as_ref().map_or(0, |ending| ending.session_time_nanos);
     Ok(Reading { answer: work.end(ended_nanos)?, unreadable_bytes })
 }
 
-/// Messages that wait for older ones, and what became of the others.
-struct Work {
+/// Gathers the actions from the messages of a bundle, which are given in the order of the file. It holds those that wait for
+/// older ones, and the actions.
+#[derive(Debug)]
+pub struct Gatherer {
     parameters: Parameters,
     reducer: Reducer,
     actions: Vec<Action>,
@@ -84,8 +86,10 @@ struct Work {
     corners: BTreeMap<u8, (i32, i32)>,
 }
 
-impl Work {
-    fn new(manifest: &Manifest) -> Self {
+impl Gatherer {
+    /// With the thresholds that a manifest names.
+    #[must_use]
+    pub fn new(manifest: &Manifest) -> Self {
         let parameters = Parameters::of(&manifest.pointer);
         Self {
             parameters,
@@ -99,7 +103,11 @@ impl Work {
         }
     }
 
-    fn message(&mut self, track: Track, nanos: u64, data: &[u8]) -> Result<()> {
+    /// Takes a message, keyframes left out: they repeat what is there.
+    ///
+    /// # Errors
+    /// `Json` if it is not as its track's are; `TooLarge` if there are more than [`MAX_ACTIONS`].
+    pub fn message(&mut self, track: Track, nanos: u64, data: &[u8]) -> Result<()> {
         self.newest_nanos = self.newest_nanos.max(nanos);
         if track == Track::Geometry {
             self.corners = corners_of(&parse::<GeometryMessage>(track, data)?.displays);
@@ -154,7 +162,11 @@ impl Work {
         Ok(())
     }
 
-    fn end(mut self, ended_nanos: u64) -> Result<Answer> {
+    /// All actions of a session that ended at a time, or with its last message.
+    ///
+    /// # Errors
+    /// As [`Gatherer::message`].
+    pub fn end(mut self, ended_nanos: u64) -> Result<Answer> {
         while !self.waiting.is_empty() {
             self.reduce_first()?;
         }

@@ -197,10 +197,15 @@ impl Rest {
 /// Whether a tenth of a second of the block is as loud as somebody who speaks. What cannot be decoded is silent.
 fn is_voice(block: &[u8], least_dbfs: i32) -> bool {
     let Ok(block) = narration::decode(block) else { return false };
-    let least = 32_768.0 * 10f64.powf(f64::from(least_dbfs) / 20.0);
     let tenth = (block.rate_hz / 10).max(1) as usize;
-    block.samples.chunks(tenth).any(|samples| {
-        let squares: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
-        squares >= least * least * samples.len() as f64 && samples.len() * 2 > tenth
-    })
+    block.samples.chunks(tenth).any(|samples| samples.len() * 2 > tenth && is_speech(samples, least_dbfs))
+}
+
+/// Whether samples are as loud as somebody who speaks: the root mean square of about a tenth of a second is at least so many
+/// decibels below full scale.
+#[must_use]
+pub fn is_speech(samples: &[i16], least_dbfs: i32) -> bool {
+    let least = 32_768.0 * 10f64.powf(f64::from(least_dbfs) / 20.0);
+    let squares: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    !samples.is_empty() && squares >= least * least * samples.len() as f64
 }

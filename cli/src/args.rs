@@ -1,9 +1,12 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use praxis_bundle::manifest::{Lossy, Outcome};
+use praxis_export::format::Name;
 
 /// Record how a problem is solved: screen, pointer, keys, windows and voice in one file.
 #[derive(Debug, Parser)]
@@ -70,6 +73,16 @@ The path of the bundle is printed last. Passwords that are typed while recording
         after_help = "Example:\n  praxis actions FILE --json | jq -r '.actions[] | select(.text) | .text'"
     )]
     Actions(JsonFile),
+    /// Turn bundles into steps (what was seen, done, said) in a format that labs load
+    #[command(after_help = "\
+Examples:
+  praxis export FILE --format jsonl --out steps
+  praxis export sessions/ --format parquet --out dataset --split train:90 --split validation:10
+  praxis export sessions/ --format webdataset --out shards --most-px 1280x800 --outcome success
+
+A folder stands for all sealed bundles in it. What is beside a bundle is used: FILE.transcript.json (of whisper), .vtt or .srt, and
+FILE.corrections.json. The same command again goes on where it was stopped. docs/export-formats.md shows each format.")]
+    Export(Export),
     /// Replay a bundle in the browser; nothing leaves this machine
     #[command(after_help = "\
 Examples:
@@ -263,6 +276,67 @@ pub(crate) struct Open {
     /// Only print the address
     #[arg(long)]
     pub(crate) no_browser: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Bundles, or folders of them
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The format
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Name::ALL.map(Name::as_str)))]
+    pub(crate) format: String,
+    /// The folder to fill: a new one, or one with the same export
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Bundles that are exported at the same time [default: as many as the machine has cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Pictures as lossless WebP, which is smaller and slower, instead of PNG
+    #[arg(long)]
+    pub(crate) webp: bool,
+    /// Largest size of a picture: larger ones are made smaller, and places with them
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size_px)]
+    pub(crate) most_px: Option<(u32, u32)>,
+    /// A Parquet or tar file is closed when it has so many MiB
+    #[arg(long, default_value = "512", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) shard: u64,
+    /// A part of the data set with its share; all bundles of an expert are in one part [default: train:100]
+    #[arg(long, value_name = "NAME:SHARE", value_parser = split)]
+    pub(crate) split: Vec<(String, u32)>,
+    /// Another seed deals the experts otherwise
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub(crate) seed: u64,
+    /// Only bundles of this project
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Only bundles of these experts
+    #[arg(long, value_name = "PSEUDONYM")]
+    pub(crate) expert: Vec<String>,
+    /// Only work that ended so
+    #[arg(long, value_enum)]
+    pub(crate) outcome: Option<OutcomeArgument>,
+    /// Only sessions that last at least so long
+    #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) min_length: f64,
+}
+
+fn size_px(text: &str) -> Result<(u32, u32), String> {
+    let sides =
+        text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let is_size =
+        |(width, height): &(u32, u32)| (16..=16_384).contains(width) && (16..=16_384).contains(height);
+    sides.filter(is_size).ok_or("not a size such as 1280x800, of 16 to 16384 pixels".into())
+}
+
+fn split(text: &str) -> Result<(String, u32), String> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
+    };
+    let parts = text.split_once(':').and_then(|(name, share)| Some((name.to_owned(), share.parse().ok()?)));
+    parts
+        .filter(|(name, share)| is_name(name) && *share > 0)
+        .ok_or("not a name and a share, such as validation:10".into())
 }
 
 #[derive(Debug, Args)]

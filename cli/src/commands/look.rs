@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use praxis_bundle::info::{Gap, Info};
 use praxis_bundle::screen::Picture;
-use praxis_bundle::{Error, Track, file, narration as voice};
+use praxis_bundle::{Error, Track, file};
 use praxis_capture_core::library;
+use praxis_export::format::write_narration;
 use serde_json::{Value, json};
 
 use super::{clock_text, printable, refuse_to_overwrite, size_text};
@@ -17,8 +18,6 @@ use crate::terminal::{print, say};
 
 /// The first picture of a session is there by then.
 const FIRST_PICTURE_NANOS: u64 = 1_000_000_000;
-/// A voice that is off by more than this is set right at a block's start.
-const RESYNC_NANOS: u64 = 20_000_000;
 
 pub(crate) fn info(arguments: &JsonFile) -> Result<Done> {
     let info = file::info_of(&arguments.file)?;
@@ -260,58 +259,8 @@ pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
         let why = why.map_or("it was recorded without a microphone".into(), |gap| printable(&gap.detail));
         bail!("{} has no narration: {why}", arguments.file.display());
     };
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: rate_hz,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let failed = || format!("writing {}", arguments.output.display());
-    let mut writer = hound::WavWriter::create(&arguments.output, spec).with_context(failed)?;
-    let samples_at = |nanos: u64| (u128::from(nanos) * u128::from(rate_hz) / 1_000_000_000) as u64;
-    let mut written = 0u64;
-    let mut next_position = None;
-    let mut failure = None;
-    let unreadable_bytes = file::for_each_message(&arguments.file, |channel, _, nanos, data| {
-        if channel.track != Track::Narration || failure.is_some() {
-            return Ok(());
-        }
-        let block = voice::decode(data)?;
-        let due = samples_at(nanos);
-        let follows =
-            next_position == Some(block.position) && due.abs_diff(written) < samples_at(RESYNC_NANOS);
-        let mut samples = &block.samples[..];
-        let mut write = || -> Result<(), hound::Error> {
-            if !follows {
-                while written < due {
-                    writer.write_sample(0i16)?;
-                    written += 1;
-                }
-                samples = &samples[(written - due).min(samples.len() as u64) as usize..];
-            }
-            for sample in samples {
-                writer.write_sample(*sample)?;
-            }
-            written += samples.len() as u64;
-            Ok(())
-        };
-        failure = write().err();
-        next_position = Some(block.position + block.samples.len() as u64);
-        Ok(())
-    })?;
-    // Silence to the end, so that the file is as long as the session.
-    let mut finish = || -> Result<(), hound::Error> {
-        while written < samples_at(info.duration_nanos) {
-            writer.write_sample(0i16)?;
-            written += 1;
-        }
-        Ok(())
-    };
-    match failure {
-        Some(error) => Err(error),
-        None => finish().and_then(|()| writer.finalize()),
-    }
-    .with_context(failed)?;
+    let (_, unreadable_bytes) =
+        write_narration(&arguments.file, rate_hz, info.duration_nanos, &arguments.output)?;
     Ok(done(unreadable_bytes))
 }
 

@@ -2,6 +2,7 @@
 
 mod actions;
 mod doctor;
+mod export;
 mod files;
 mod look;
 mod open;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command) -> Result<Done> {
         Command::Events(events) => look::events(&events).map_err(naming(&events.file)),
         Command::Narration(narration) => look::narration(&narration).map_err(naming(&narration.file)),
         Command::Actions(file) => actions::actions(&file).map_err(naming(&file.file)),
+        Command::Export(export) => export::run(export),
         Command::Open(open) => open::run(&open).map_err(naming(&open.file)),
         Command::Delete(file) => files::delete(&file.file),
         Command::Enroll(enroll) => send::enroll(&enroll),

@@ -1,0 +1,144 @@
+//! `praxis export`: bundles as steps, in the formats that labs load.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use praxis_bundle::file::LIVE_SUFFIX;
+use praxis_export::format::Name;
+use praxis_export::image::{Coding, Options as Pictures};
+use praxis_export::run::{Became, Filter, Options, Progress};
+
+use super::{clock_text, printable};
+use crate::Done;
+use crate::args::Export;
+use crate::terminal::{print, say, show_status};
+
+/// Before that nobody can say how long it takes.
+const SOON: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(arguments: Export) -> Result<Done> {
+    let inputs = inputs(&arguments.inputs)?;
+    let format = Name::ALL.into_iter().find(|name| name.as_str() == arguments.format);
+    let splits = match arguments.split.is_empty() {
+        true => vec![("train".into(), 100)],
+        false => arguments.split,
+    };
+    let names: HashSet<&str> = splits.iter().map(|(name, _)| &name[..]).collect();
+    ensure!(names.len() == splits.len(), "a part of the data set is listed twice with --split");
+    let options = Options {
+        format: format.context("there is no such format")?,
+        out: arguments.out,
+        pictures: Pictures {
+            coding: if arguments.webp { Coding::WebP } else { Coding::Png },
+            most_px: arguments.most_px,
+        },
+        shard_bytes: arguments.shard << 20,
+        splits,
+        seed: arguments.seed,
+        jobs: arguments.jobs.map_or_else(cores, usize::from),
+        filter: Filter {
+            project: arguments.project,
+            experts: arguments.expert,
+            outcome: arguments.outcome.map(Into::into),
+            least_nanos: (arguments.min_length * 1e9) as u64,
+        },
+    };
+    let started = Instant::now();
+    let became = praxis_export::run::run(&inputs, &options, &|progress| {
+        show(progress, inputs.len(), started.elapsed())
+    })?;
+    show_status("");
+    report(&inputs, &became, &options.out)
+}
+
+/// The bundles that are meant: a folder stands for all that are in it, and in its folders.
+fn inputs(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in given {
+        let before = found.len();
+        if path.is_dir() {
+            bundles_in(path, &mut found).with_context(|| format!("reading {}", path.display()))?;
+            ensure!(found.len() > before, "there is no sealed bundle in {}", path.display());
+            found[before..].sort();
+        } else {
+            found.push(path.clone());
+        }
+    }
+    let mut seen = HashSet::new();
+    for path in &found {
+        let real = path.canonicalize().with_context(|| format!("opening {}", path.display()))?;
+        if !seen.insert(real) {
+            bail!("{} is listed twice: leave one of them out", path.display());
+        }
+    }
+    Ok(found)
+}
+
+fn bundles_in(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            bundles_in(&path, found)?;
+        } else if name.ends_with(".mcap") && !name.ends_with(LIVE_SUFFIX) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn show(progress: Progress, all: usize, elapsed: Duration) {
+    let Progress { inputs, bytes, all_bytes } = progress;
+    let part = bytes as f64 / all_bytes.max(1) as f64;
+    let left = (elapsed > SOON && part > 0.0).then(|| elapsed.mul_f64((1.0 - part).max(0.0) / part));
+    let left = left.map_or_else(String::new, |left| format!(", {} left", clock_text(left.as_nanos() as u64)));
+    show_status(&format!("exporting … {:.0} %, {inputs} of {all} bundles{left}", part * 100.0));
+}
+
+/// Says what became of each bundle.
+fn report(inputs: &[PathBuf], became: &[Became], out: &Path) -> Result<Done> {
+    let (mut exported, mut there, mut filtered, mut steps) = (0u64, 0u64, 0u64, 0u64);
+    let mut done = Done::Fine;
+    for (path, became) in inputs.iter().zip(became) {
+        let name = printable(&path.display().to_string());
+        match became {
+            Became::Exported { steps: written, left_out, unreadable_bytes } => {
+                (exported, steps) = (exported + 1, steps + written);
+                if *left_out > 0 {
+                    say(&format!(
+                        "{name}: {left_out} steps are left out, since there is no picture before them"
+                    ));
+                }
+                if *unreadable_bytes > 0 {
+                    say(&format!(
+                        "{name}: {unreadable_bytes} bytes cannot be read: what they held is missing"
+                    ));
+                    done = if done == Done::No { done } else { Done::DataLost };
+                }
+            }
+            Became::WasThere => there += 1,
+            Became::LeftOut => filtered += 1,
+            Became::Failed(error) => {
+                let error = error.to_string();
+                let about = if error.contains(&*name) { String::new() } else { format!("{name}: ") };
+                say(&format!("praxis: {about}{error}"));
+                done = Done::No;
+            }
+        }
+    }
+    let mut line = format!("{exported} bundles, {steps} steps in {}", out.display());
+    if there > 0 {
+        line += &format!("; {there} were there already");
+    }
+    if filtered > 0 {
+        line += &format!("; {filtered} are not what was asked for");
+    }
+    print(&line)?;
+    Ok(done)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,423 @@
+//! Exports many bundles into one folder, several at a time: each is a unit that is there whole or not at all, so that a run that
+//! was stopped goes on where it was, and runs on other machines can fill the same folder.
+//!
+//! A unit is written into a folder of its own, `.part-<bundle id>`; then its files take their place and
+//! `sources/<bundle id>.json` says so, with the SHA-256 of each. `export.json` sums up what is there.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use praxis_actions::{Corrections, REDUCER_VERSION};
+use praxis_bundle::file::{self, with_suffix};
+use praxis_bundle::manifest::Outcome;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::format::{Bundle, Format, Name};
+use crate::image::Options as Pictures;
+use crate::plan::{GUARD_NANOS, LIKE_SHARE, MAX_AFTER_NANOS, REFERENCE_NANOS, STILL_NANOS, plan};
+use crate::{Error, Result, Session, transcript};
+
+/// What is to be exported, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The format.
+    pub format: Name,
+    /// The folder to fill.
+    pub out: PathBuf,
+    /// How pictures are written.
+    pub pictures: Pictures,
+    /// A file that holds many steps is closed when it has so many bytes.
+    pub shard_bytes: u64,
+    /// Parts of the data set with their shares; all bundles of an expert are in one of them.
+    pub splits: Vec<(String, u32)>,
+    /// Which experts are in which part.
+    pub seed: u64,
+    /// Bundles that are exported at the same time.
+    pub jobs: usize,
+    /// Which bundles are left out.
+    pub filter: Filter,
+}
+
+/// Only bundles of which all of this is true.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// Of one of these experts, if any are named.
+    pub experts: Vec<String>,
+    /// Their work ended so.
+    pub outcome: Option<Outcome>,
+    /// They last at least so long.
+    pub least_nanos: u64,
+}
+
+impl Filter {
+    fn takes(&self, session: &Session) -> bool {
+        let Session { manifest, ending, .. } = session;
+        let is_one_of = |expert: &String| manifest.expert.as_ref() == Some(expert);
+        (self.project.is_none() || self.project == manifest.project)
+            && (self.experts.is_empty() || self.experts.iter().any(is_one_of))
+            && (self.outcome.is_none() || self.outcome == ending.as_ref().and_then(|ending| ending.outcome))
+            && session.duration_nanos >= self.least_nanos
+    }
+}
+
+/// What became of an input.
+#[derive(Debug)]
+pub enum Became {
+    /// It is in the folder now.
+    Exported {
+        /// Steps written.
+        steps: u64,
+        /// Steps that the format cannot hold, since they have no picture.
+        left_out: u64,
+        /// Bytes of the bundle that cannot be read.
+        unreadable_bytes: u64,
+    },
+    /// It was there already.
+    WasThere,
+    /// The filter leaves it out.
+    LeftOut,
+    /// It could not be exported; nothing of it is in the folder.
+    Failed(Error),
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Inputs that are done with.
+    pub inputs: usize,
+    /// Bytes of the inputs that are done with, parts of those in work included.
+    pub bytes: u64,
+    /// Bytes of all.
+    pub all_bytes: u64,
+}
+
+/// What is known of a bundle that was exported: `sources/<bundle id>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Source {
+    bundle_id: String,
+    session_id: String,
+    /// Of the bundle.
+    sha256: String,
+    /// Of the transcript and the corrections beside it, if there were any.
+    beside_sha256: Vec<String>,
+    reducer_version: u32,
+    split: String,
+    steps: u64,
+    left_out: u64,
+    unreadable_bytes: u64,
+    /// Everything that was written for it.
+    files: Vec<Written>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    path: String,
+    bytes: u64,
+    sha256: String,
+}
+
+/// Exports bundles. What became of each is in the order of the inputs.
+///
+/// # Errors
+/// `Folder` if the folder holds something else, or an export with other options; `Io` if it cannot be written to. What fails for
+/// one input is in its place in the answer.
+pub fn run(
+    inputs: &[PathBuf],
+    options: &Options,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<Became>> {
+    let format = options.format.format();
+    prepare(options)?;
+    let sizes: Vec<u64> =
+        inputs.iter().map(|path| fs::metadata(path).map_or(0, |there| there.len())).collect();
+    let done: Vec<Mutex<u64>> = inputs.iter().map(|_| Mutex::new(0)).collect();
+    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let taken = Mutex::new(HashSet::new());
+    let became: Vec<Mutex<Option<Became>>> = inputs.iter().map(|_| Mutex::new(None)).collect();
+    let all_bytes = sizes.iter().sum();
+    let tell = |at: usize, part: f64| {
+        if let Ok(mut done) = done[at].lock() {
+            *done = (sizes[at] as f64 * part) as u64;
+        }
+        let bytes = done.iter().filter_map(|done| done.lock().ok().map(|done| *done)).sum();
+        progress(Progress { inputs: finished.load(Ordering::Relaxed), bytes, all_bytes });
+    };
+    let jobs = options.jobs.clamp(1, inputs.len().max(1));
+    // Threads that code pictures, for all jobs together: as many as the machine runs at once.
+    let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = inputs.get(at) else { return };
+                    let result = unit(path, &*format, options, threads, &taken, &|part| tell(at, part));
+                    if let Ok(mut became) = became[at].lock() {
+                        *became = Some(result.unwrap_or_else(Became::Failed));
+                    }
+                    finished.fetch_add(1, Ordering::Relaxed);
+                    tell(at, 1.0);
+                }
+            });
+        }
+    });
+    sum_up(options, &*format)?;
+    let stopped = || Became::Failed(Error::Folder { why: "its thread has stopped".into() });
+    Ok(became.into_iter().map(|each| each.into_inner().ok().flatten().unwrap_or_else(stopped)).collect())
+}
+
+/// Which part of the data set an expert's bundles belong to: the same on every machine, whatever else is exported.
+#[must_use]
+pub fn split_of<'a>(splits: &'a [(String, u32)], seed: u64, who: &str) -> &'a str {
+    let digest = Sha256::digest(format!("{seed}:{who}"));
+    let all: u64 = splits.iter().map(|(_, share)| u64::from(*share)).sum();
+    let place = digest.iter().take(8).fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)) % all.max(1);
+    let mut until = 0;
+    let is_it = |(_, share): &&(String, u32)| {
+        until += u64::from(*share);
+        place < until
+    };
+    splits.iter().find(is_it).map_or("train", |(name, _)| name)
+}
+
+/// Makes the folder, or holds that the same export is in it.
+fn prepare(options: &Options) -> Result<()> {
+    let Options { out, .. } = options;
+    let failed = || Error::io(format!("making {}", out.display()));
+    fs::create_dir_all(out).map_err(failed())?;
+    let wanted = described(options);
+    let path = out.join("export.json");
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let found: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if found["options"] != wanted {
+                let why =
+                    format!("{} holds an export with other options: choose another folder", out.display());
+                return Err(Error::Folder { why });
+            }
+        }
+        Err(_) => {
+            let mut there = fs::read_dir(out).map_err(failed())?;
+            if there.next().is_some() {
+                let why =
+                    format!("{} is not empty, and no export of ours: choose another folder", out.display());
+                return Err(Error::Folder { why });
+            }
+            put(&path, &json!({ "options": wanted, "sources": [] }))?;
+        }
+    }
+    fs::create_dir_all(out.join("sources")).map_err(failed())
+}
+
+/// The options that decide what is written.
+fn described(options: &Options) -> Value {
+    let Options { format, pictures, shard_bytes, splits, seed, .. } = options;
+    json!({
+        "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": pictures.most_px,
+        "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
+        "observation": {
+            "rule": "before", "guard_nanos": GUARD_NANOS, "reference_nanos": REFERENCE_NANOS, "like_share": LIKE_SHARE,
+            "after_still_nanos": STILL_NANOS, "after_most_nanos": MAX_AFTER_NANOS,
+        },
+    })
+}
+
+fn unit(
+    path: &Path,
+    format: &dyn Format,
+    options: &Options,
+    threads: usize,
+    taken: &Mutex<HashSet<String>>,
+    progress: &dyn Fn(f64),
+) -> Result<Became> {
+    let beside = Beside::of(path)?;
+    let session = Session::of(path, beside.corrections.as_ref())?;
+    let bundle_id = session.manifest.bundle_id.to_string();
+    if taken.lock().is_ok_and(|mut taken| !taken.insert(bundle_id.clone())) {
+        let why = "is listed twice, perhaps under another name: leave one of them out".into();
+        return Err(Error::Input { path: path.to_owned(), why });
+    }
+    if !options.filter.takes(&session) {
+        return Ok(Became::LeftOut);
+    }
+    let record = options.out.join("sources").join(format!("{bundle_id}.json"));
+    let is_same = |source: &Source| {
+        source.sha256 == session.sha256
+            && source.beside_sha256 == beside.sha256
+            && source.files.iter().all(|file| options.out.join(&file.path).exists())
+    };
+    if source_at(&record).is_some_and(|source| is_same(&source)) {
+        return Ok(Became::WasThere);
+    }
+    let who = session.manifest.expert.clone().unwrap_or(session.manifest.session_id.to_string());
+    let split = split_of(&options.splits, options.seed, &who).to_owned();
+    let said = beside.transcript.unwrap_or_else(|| session.speech.clone());
+    let steps = plan(&session, &said);
+    let part = Part::new(options.out.join(format!(".part-{bundle_id}")))?;
+    let bundle =
+        Bundle { session: &session, steps: &steps, said: &said, split: &split, options, threads, progress };
+    let written = format.write(&bundle, &part.0)?;
+    let mut files = Vec::new();
+    part.publish(&part.0, &options.out, &mut files)?;
+    files.sort_by(|one: &Written, other| one.path.cmp(&other.path));
+    let source = Source {
+        bundle_id,
+        session_id: session.manifest.session_id.to_string(),
+        sha256: session.sha256,
+        beside_sha256: beside.sha256,
+        reducer_version: session.answer.reducer_version,
+        split,
+        steps: written.steps,
+        left_out: written.left_out,
+        unreadable_bytes: session.unreadable_bytes,
+        files,
+    };
+    put(&record, &source)?;
+    let (steps, left_out, unreadable_bytes) = (source.steps, source.left_out, source.unreadable_bytes);
+    Ok(Became::Exported { steps, left_out, unreadable_bytes })
+}
+
+/// What lies beside a bundle: `<file>.transcript.json`, `.vtt` or `.srt`, and `<file>.corrections.json`.
+struct Beside {
+    transcript: Option<Vec<transcript::Span>>,
+    corrections: Option<Corrections>,
+    sha256: Vec<String>,
+}
+
+impl Beside {
+    fn of(path: &Path) -> Result<Self> {
+        let mut sha256 = Vec::new();
+        let mut there = |suffix: &str| {
+            let path = with_suffix(path, suffix);
+            if !path.exists() {
+                return Ok(None);
+            }
+            sha256.push(file::sha256(&path)?);
+            Ok::<_, Error>(Some(path))
+        };
+        let corrections = there(".corrections.json")?;
+        let mut found = None;
+        for suffix in [".transcript.json", ".transcript.vtt", ".transcript.srt"] {
+            if found.is_none() {
+                found = there(suffix)?;
+            }
+        }
+        let transcript = found.map(|path| transcript::read(&path)).transpose()?;
+        let corrections = corrections.map(|path| {
+            let wrong = |why: String| Error::Input { path: path.clone(), why };
+            let bytes = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_slice(&bytes).map_err(|error| {
+                wrong(format!("{error}: docs/export-formats.md says what corrections look like"))
+            })
+        });
+        Ok(Self { transcript, corrections: corrections.transpose()?, sha256 })
+    }
+}
+
+/// The folder of a unit that is not complete; it goes when it is dropped.
+struct Part(PathBuf);
+
+impl Part {
+    fn new(path: PathBuf) -> Result<Self> {
+        // Of a run that was stopped.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).map_err(Error::io(format!("making {}", path.display())))?;
+        Ok(Self(path))
+    }
+
+    /// Lets the files of a folder take their places, the disk first.
+    fn publish(&self, folder: &Path, out: &Path, files: &mut Vec<Written>) -> Result<()> {
+        let failed = |path: &Path| Error::io(format!("writing {}", path.display()));
+        for entry in fs::read_dir(folder).map_err(failed(folder))? {
+            let path = entry.map_err(failed(folder))?.path();
+            if path.is_dir() {
+                self.publish(&path, out, files)?;
+                continue;
+            }
+            let relative = path.strip_prefix(&self.0).unwrap_or(&path);
+            let place = out.join(relative);
+            File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
+            let bytes = fs::metadata(&path).map_err(failed(&path))?.len();
+            let sha256 = file::sha256(&path)?;
+            files.push(Written { path: relative.to_string_lossy().into_owned(), bytes, sha256 });
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent).map_err(failed(parent))?;
+            }
+            fs::rename(&path, &place).map_err(failed(&place))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by the next run.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn source_at(path: &Path) -> Option<Source> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Writes JSON so that it is there whole or not at all.
+fn put(path: &Path, value: &impl Serialize) -> Result<()> {
+    let part = with_suffix(path, &format!(".part-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&part)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&part);
+        Error::io(format!("writing {}", path.display()))(error)
+    })
+}
+
+/// Writes what sums up all that is in the folder.
+fn sum_up(options: &Options, format: &dyn Format) -> Result<()> {
+    let folder = options.out.join("sources");
+    let listed = fs::read_dir(&folder).map_err(Error::io(format!("reading {}", folder.display())))?;
+    let mut sources: Vec<Source> = listed.filter_map(|entry| source_at(&entry.ok()?.path())).collect();
+    sources.sort_by(|one, other| one.bundle_id.cmp(&other.bundle_id));
+    let splits: Vec<&str> = options.splits.iter().map(|(name, _)| &name[..]).collect();
+    let with_steps = |split: &&str| sources.iter().any(|source| source.split == **split && source.steps > 0);
+    let filled: Vec<&str> = splits.into_iter().filter(with_steps).collect();
+    if let Some((name, text)) = format.card(&filled) {
+        let (path, part) =
+            (options.out.join(name), options.out.join(format!(".{name}.part-{}", std::process::id())));
+        fs::write(&part, text)
+            .and_then(|()| fs::rename(&part, &path))
+            .map_err(Error::io(format!("writing {}", path.display())))?;
+    }
+    let whole = json!({
+        "praxis_version": env!("CARGO_PKG_VERSION"), "options": described(options),
+        "steps": sources.iter().map(|source| source.steps).sum::<u64>(), "sources": sources,
+    });
+    put(&options.out.join("export.json"), &whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expert_is_in_one_split_and_shares_are_about_right() {
+        let splits = vec![("train".to_owned(), 80), ("validation".to_owned(), 20)];
+        let all: Vec<&str> = (0..1000).map(|n| split_of(&splits, 7, &format!("expert-{n}"))).collect();
+        let trained = all.iter().filter(|split| **split == "train").count();
+        assert!((750..850).contains(&trained), "{trained}");
+        assert_eq!(split_of(&splits, 7, "expert-1"), all[1]);
+        assert!((0..50).any(|seed| split_of(&splits, seed, "expert-1") != all[1]));
+    }
+}
