@@ -1,10 +1,12 @@
-//! Makes a sealed bundle of office work on one 1920×1080 display, to measure readers with; the same every time.
+//! Makes a sealed bundle of office work on one 1920×1080 display, to measure readers with; the same every time. With `input`
+//! somebody clicks every two seconds and turns the wheel.
 //!
-//! `cargo run -p praxis-bundle --example long_bundle -- FILE [MINUTES]`
+//! `cargo run -p praxis-bundle --example long_bundle -- FILE [MINUTES] [input]`
 
 use std::path::Path;
 
 use praxis_bundle::manifest::{EndReason, Ending, FORMAT_VERSION, Manifest};
+use praxis_bundle::messages::{PointerKind, PointerMessage};
 use praxis_bundle::screen::{Encoder, Snapshot, Times};
 use praxis_bundle::storage::Disk;
 use praxis_bundle::{LiveWriter, Profile, Track, file, finish};
@@ -65,8 +67,9 @@ impl Desktop {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let target = arguments.next().ok_or("usage: long_bundle FILE [MINUTES]")?;
+    let target = arguments.next().ok_or("usage: long_bundle FILE [MINUTES] [input]")?;
     let minutes: u64 = arguments.next().map_or(Ok(10), |text| text.parse())?;
+    let has_input = arguments.next().is_some_and(|word| word == "input");
     let mut random = Random(1);
     let glyphs =
         (0..60).map(|_| [0; 16].map(|_: u8| (random.below(256) & random.below(256)) as u8)).collect();
@@ -76,10 +79,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let live = file::with_suffix(Path::new(&target), file::LIVE_SUFFIX);
     let screen = Track::Screen(0);
-    let mut writer = LiveWriter::new(std::fs::File::create(&live)?, &manifest()?, &[screen])?;
+    let mut writer = LiveWriter::new(std::fs::File::create(&live)?, &manifest()?, &[screen, Track::Pointer])?;
     let mut encoder = Encoder::new(WIDTH, HEIGHT)?;
     for frame in 0..minutes * 720 {
         let at = frame * FRAME_NANOS;
+        if has_input && frame % 24 == 12 {
+            let place = (random.below(WIDTH) as i32, random.below(HEIGHT) as i32);
+            for (kind, later) in
+                [(PointerKind::Move, 0), (PointerKind::Press, 20), (PointerKind::Release, 90)]
+            {
+                input(&mut writer, at + later * 1_000_000, kind, place)?;
+            }
+        }
+        if has_input && frame % 240 < 48 && frame % 4 == 0 {
+            input(&mut writer, at, PointerKind::Scroll, (700, 500))?;
+        }
         match frame {
             0 => {}
             // Reading: the page is scrolled for four seconds of each twenty.
@@ -108,6 +122,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.end(&Ending { session_time_nanos, reason: EndReason::Stopped, outcome: None, note: None })?;
     finish::write_finished(&Disk, &live, Path::new(&target), Profile::Seal)?;
     Ok(std::fs::remove_file(live)?)
+}
+
+fn input(
+    writer: &mut LiveWriter<std::fs::File>,
+    nanos: u64,
+    kind: PointerKind,
+    (x_px, y_px): (i32, i32),
+) -> Result<(), Box<dyn std::error::Error>> {
+    let button = matches!(kind, PointerKind::Press | PointerKind::Release).then_some(1);
+    let dy = (kind == PointerKind::Scroll).then_some(-1.0);
+    let message = PointerMessage {
+        kind,
+        x_px,
+        y_px,
+        display: Some(0),
+        button,
+        dx: dy.map(|_| 0.0),
+        dy,
+        modifiers: Vec::new(),
+        source_millis: None,
+    };
+    Ok(writer.push(Track::Pointer.channel(), nanos, &serde_json::to_vec(&message)?)?)
 }
 
 fn manifest() -> Result<Manifest, serde_json::Error> {

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use praxis_bundle::file::LIVE_SUFFIX;
+use praxis_capture_core::clock::{SystemTime, Time};
 use praxis_export::format::Name;
 use praxis_export::image::{Coding, Options as Pictures};
 use praxis_export::run::{Became, Filter, Options, Progress};
@@ -45,9 +46,9 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
             least_nanos: (arguments.min_length * 1e9) as u64,
         },
     };
-    let started = Instant::now();
+    let started = SystemTime.monotonic_nanos();
     let became = praxis_export::run::run(&inputs, &options, &|progress| {
-        show(progress, inputs.len(), started.elapsed())
+        show(progress, inputs.len(), Duration::from_nanos(SystemTime.monotonic_nanos() - started));
     })?;
     show_status("");
     report(&inputs, &became, &options.out)

@@ -1,0 +1,250 @@
+"""Loads an export with the program that labs use for its format, and compares values with the bundle.
+
+load_exports.py FORMAT FOLDER TRUTH: TRUTH is a JSON file with the bundle's actions and facts, or the transcript for vtt and srt.
+"""
+
+import ast
+import csv
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import wave
+from pathlib import Path
+
+import numpy
+from PIL import Image
+
+GUARD_NANOS = 50_000_000
+
+
+def frame(truth, display, nanos):
+    """What the bundle's own program shows at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "frame.png"
+        at = f"{nanos // 10**9}.{nanos % 10**9:09}"
+        command = [truth["program"], "frame", truth["bundle"], "--display", str(display), "--at", at, "-o", str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return numpy.asarray(Image.open(out).convert("RGB"))
+
+
+def same_picture(truth, display, nanos, picture):
+    found = numpy.asarray(picture.convert("RGB"))
+    assert numpy.array_equal(found, frame(truth, display, nanos)), f"another picture at {nanos}"
+
+
+def same_action(action, expected):
+    for key in ("kind", "start_nanos", "end_nanos", "text", "x_px", "y_px", "keys"):
+        assert action.get(key) == expected.get(key), (key, action, expected)
+
+
+def only(folder, pattern):
+    found = list(folder.glob(pattern))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def check_digests(folder):
+    """export.json lists everything there is, with its SHA-256."""
+    import hashlib
+
+    export = json.loads((folder / "export.json").read_text())
+    listed = {file["path"]: file["sha256"] for source in export["sources"] for file in source["files"]}
+    for path, sha256 in listed.items():
+        assert hashlib.sha256((folder / path).read_bytes()).hexdigest() == sha256, path
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    ours = {name for name in there if name.startswith("sources/") or name in ("export.json", "README.md")}
+    assert there - ours == set(listed), there ^ set(listed)
+    return export
+
+
+def jsonl(folder, truth):
+    steps_file = only(folder, "train/*/steps.jsonl")
+    steps = [json.loads(line) for line in steps_file.read_text().splitlines()]
+    assert len(steps) == len(truth["actions"])
+    is_small = any(path.suffix == ".webp" for path in steps_file.parent.rglob("*"))
+    compared = 0
+    ended = 0
+    for step, action in zip(steps, truth["actions"]):
+        same_action(step["action"], action)
+        observation = step["observation"]
+        if observation is None:
+            assert action["start_nanos"] < 2 * 10**9, step
+            continue
+        assert observation["at_nanos"] + GUARD_NANOS <= action["start_nanos"]
+        assert observation["captured_nanos"] <= observation["at_nanos"]
+        assert observation["is_stale"] == (ended > observation["at_nanos"])
+        assert step["after"]["at_nanos"] >= action["end_nanos"]
+        ended = max(ended, action["end_nanos"])
+        picture = Image.open(steps_file.parent / observation["image"])
+        assert picture.size == (observation["width_px"], observation["height_px"])
+        if "x_px" in action:
+            point, screen = step["from"], step["screen"]
+            share = (action["x_px"] - screen["x_px"]) / screen["width_px"]
+            assert abs(point["x"] - share) < 1e-9 and 0 <= point["x"] <= 1
+            assert point["x_px"] == int(share * picture.width), (point, picture.size)
+        if is_small:
+            assert max(picture.size) == 640, picture.size
+        elif compared < 6:
+            same_picture(truth, step["display"], observation["captured_nanos"], picture)
+            after = Image.open(steps_file.parent / step["after"]["image"])
+            same_picture(truth, step["display"], step["after"]["captured_nanos"], after)
+            compared += 1
+    said = [span for step in steps for span in step["narration"]]
+    assert said and all(span["end_nanos"] > span["start_nanos"] for span in said), said
+    thinking = next(step for step in steps if step["action"]["kind"] == "wait")
+    assert thinking["narration"], "the voice while waiting is not with the wait"
+
+
+def parquet(folder, truth):
+    import datasets
+
+    loaded = datasets.load_dataset(str(folder), cache_dir=tempfile.mkdtemp())
+    assert list(loaded) == ["train"], loaded
+    rows = loaded["train"]
+    assert isinstance(rows.features["image"], datasets.Image), rows.features
+    assert isinstance(rows.features["narration"], datasets.Audio), rows.features
+    # Decoding sound would need another large package: the bytes are a WAV file.
+    rows = rows.cast_column("narration", datasets.Audio(decode=False))
+    actions = {action["start_nanos"]: action for action in truth["actions"]}
+    assert len(rows) >= len(actions) - 1
+    voices = 0
+    for n, row in enumerate(rows):
+        action = actions[row["start_nanos"]]
+        assert row["kind"] == action["kind"] and row["text"] == action.get("text")
+        same_action(json.loads(row["action"]), action)
+        assert row["image_nanos"] + GUARD_NANOS <= row["start_nanos"]
+        if n % 8 == 0:
+            same_picture(truth, 0, row["image_nanos"], row["image"])
+            same_picture(truth, 0, row["image_after_nanos"], row["image_after"])
+        if row["narration"] is not None:
+            with wave.open(io.BytesIO(row["narration"]["bytes"])) as sound:
+                voices += sound.getnframes() / sound.getframerate() > 0.3
+    assert voices > 0, "no voice"
+
+
+def webdataset(folder, truth):
+    import webdataset
+
+    shards = sorted(str(path) for path in folder.glob("train/*.tar"))
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"))
+    actions = {action["start_nanos"]: action for action in truth["actions"]}
+    assert len(samples) >= len(actions) - 1
+    voices = 0
+    for n, sample in enumerate(samples):
+        row = sample["json"]
+        same_action(row["action"], actions[row["action"]["start_nanos"]])
+        assert sample["__key__"].endswith(f"{row['index']:06}")
+        if n % 8 == 0:
+            expected = frame(truth, row["display"], row["observation"]["captured_nanos"])
+            assert numpy.array_equal(sample["png"], expected)
+            expected = frame(truth, row["display"], row["after"]["captured_nanos"])
+            assert numpy.array_equal(sample["after.png"], expected)
+        voices += "wav" in sample
+    assert voices > 0, "no voice"
+
+
+# The grammar of AgentNet's code, written from its description: what may be called, with which keywords.
+AGENTNET = {
+    "pyautogui.click": {"x", "y"},
+    "pyautogui.doubleClick": {"x", "y"},
+    "pyautogui.rightClick": {"x", "y"},
+    "pyautogui.middleClick": {"x", "y"},
+    "pyautogui.moveTo": {"x", "y"},
+    "pyautogui.dragTo": {"x", "y", "button"},
+    "pyautogui.scroll": 1,
+    "pyautogui.hscroll": 1,
+    "pyautogui.write": {"message"},
+    "pyautogui.press": {"keys"},
+    "pyautogui.hotkey": {"keys"},
+    "computer.tripleClick": {"x", "y"},
+    "computer.wait": set(),
+    "computer.terminate": {"status"},
+}
+
+
+def calls(code):
+    for line in code.split("\n"):
+        call = ast.parse(line, mode="eval").body
+        assert isinstance(call, ast.Call), line
+        name = f"{call.func.value.id}.{call.func.attr}"
+        expected = AGENTNET[name]
+        values = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+        if isinstance(expected, int):
+            assert len(call.args) == expected and not values, line
+            values = {"n": ast.literal_eval(call.args[0])}
+        else:
+            assert not call.args and set(values) == expected, line
+        for side in ("x", "y"):
+            assert 0 <= values.get(side, 0) <= 1, line
+        yield name, values
+
+
+def agentnet(folder, truth):
+    file = only(folder, "train/*/trajectory.jsonl")
+    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert row["task_id"] and row["instruction"] == "Twenty kinds" and row["task_completed"] is True
+    names = []
+    for index, step in enumerate(row["traj"]):
+        assert step["index"] == index
+        assert Image.open(file.parent / step["image"]).size == (1024, 768)
+        done = list(calls(step["value"]["code"]))
+        names += [name for name, _ in done]
+        if done[0][0] == "pyautogui.write":
+            texts = {action.get("text") for action in truth["actions"]}
+            assert done[0][1]["message"] in texts, done
+    assert names[-1] == "computer.terminate" and names.count("computer.terminate") == 1
+    missing = set(AGENTNET) - set(names)
+    assert not missing, f"the session has {missing}, the export has not"
+
+
+def csv_(folder, truth):
+    file = only(folder, "train/*.csv")
+    rows = list(csv.DictReader(file.open(newline="")))
+    command = [truth["program"], "events", truth["bundle"]]
+    for track in ("pointer", "keys", "windows", "markers"):
+        command += ["--track", track]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert len(rows) == len(events) > 100
+    for row, event in zip(rows, events):
+        assert int(row["session_time_nanos"]) == event["session_time_nanos"] and row["track"] == event["track"]
+        for key in ("kind", "x_px", "button", "text", "keysym", "source_millis"):
+            value = event.get(key)
+            assert row[key] == ("" if value is None else str(value)), (row, event)
+
+
+def wav(folder, truth):
+    file = only(folder, "train/*.wav")
+    assert file.read_bytes() == Path(truth["voice"]).read_bytes()
+    with wave.open(str(file)) as sound:
+        rate, frames = sound.getframerate(), sound.getnframes()
+    assert abs(frames / rate - truth["info"]["duration_nanos"] / 1e9) < 0.001
+    spans = json.loads(Path(f"{file}.json").read_text())
+    assert spans["rate_hz"] == rate and spans["runs"]
+    end = 0
+    for run in spans["runs"]:
+        assert run["sample"] >= end
+        assert abs(run["sample"] / rate - run["nanos"] / 1e9) < 0.03, run
+        end = run["sample"] + run["samples"]
+    assert end <= frames
+
+
+def cues(folder, truth):
+    import webvtt
+
+    file = only(folder, f"train/*.{sys.argv[1]}")
+    loaded = webvtt.read(str(file)) if file.suffix == ".vtt" else webvtt.from_srt(str(file))
+    for cue, segment in zip(loaded, truth["segments"], strict=True):
+        text = cue.text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        assert text == segment["text"].strip(), cue
+        assert abs(cue.start_in_seconds - segment["start"]) < 1 and cue.start[-3:] == f"{segment['start'] % 1:.3f}"[2:], cue
+
+
+FORMATS = {"jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
+
+if __name__ == "__main__":
+    name, folder, truth = sys.argv[1:]
+    check_digests(Path(folder))
+    FORMATS[name](Path(folder), json.loads(Path(truth).read_text()))
