@@ -32,9 +32,26 @@ impl Coding {
 pub struct Options {
     /// As which kind of file.
     pub coding: Coding,
-    /// Largest width and height: larger pictures are made smaller, with their sides in proportion.
-    pub most_px: Option<(u32, u32)>,
+    /// How large.
+    pub size: Size,
 }
+
+/// How large pictures are to be. None is made larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Size {
+    /// As they were recorded.
+    #[default]
+    Own,
+    /// At most so wide and high, with their sides in proportion.
+    Most(u32, u32),
+    /// That of the screenshots that Anthropic's models are given: [`SCREENSHOTS_PX`], whichever has the proportion; else their own.
+    Screenshot,
+}
+
+/// Sizes of screenshots, by proportion: 4:3, 16:10, 16:9. Source: anthropic-quickstarts, `computer.py`.
+pub const SCREENSHOTS_PX: [(u32, u32); 3] = [(1024, 768), (1280, 800), (1366, 768)];
+/// Proportions that differ by less are the same.
+const SAME_PROPORTION: f64 = 0.02;
 
 /// A picture, coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +69,18 @@ pub struct Image {
 /// The size of a picture in an export.
 #[must_use]
 pub fn size_of(width_px: u32, height_px: u32, options: Options) -> (u32, u32) {
-    let Some((most_width, most_height)) = options.most_px else { return (width_px, height_px) };
+    let (most_width, most_height) = match options.size {
+        Size::Own => return (width_px, height_px),
+        Size::Most(width, height) => (width, height),
+        Size::Screenshot => {
+            let proportion = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
+            let is_it = |size: &(u32, u32)| {
+                size.0 < width_px
+                    && (proportion(*size) - proportion((width_px, height_px))).abs() < SAME_PROPORTION
+            };
+            return SCREENSHOTS_PX.into_iter().find(is_it).unwrap_or((width_px, height_px));
+        }
+    };
     let by_width = f64::from(most_width) / f64::from(width_px);
     let by_height = f64::from(most_height) / f64::from(height_px);
     let scale = by_width.min(by_height).min(1.0);
@@ -122,7 +150,7 @@ mod tests {
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         assert_eq!(pixels, expected);
-        let image = code(&picture, Options { coding: Coding::WebP, most_px: None }).unwrap();
+        let image = code(&picture, Options { coding: Coding::WebP, size: Size::Own }).unwrap();
         let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(&image.bytes)).unwrap();
         let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
         decoder.read_image(&mut pixels).unwrap();
@@ -131,10 +159,19 @@ mod tests {
 
     #[test]
     fn what_is_too_large_keeps_its_proportions_and_nothing_grows() {
-        let most = |width, height| Options { most_px: Some((width, height)), ..Options::default() };
+        let most = |width, height| Options { size: Size::Most(width, height), ..Options::default() };
         assert_eq!(size_of(1920, 1080, most(1280, 800)), (1280, 720));
         assert_eq!(size_of(800, 600, most(1280, 800)), (800, 600));
         assert_eq!(size_of(16_384, 2, most(64, 64)), (64, 1));
+        let screenshot = Options { size: Size::Screenshot, ..Options::default() };
+        for (own, expected) in [
+            ((1920, 1080), (1366, 768)),
+            ((2560, 1600), (1280, 800)),
+            ((800, 600), (800, 600)),
+            ((3440, 1440), (3440, 1440)),
+        ] {
+            assert_eq!(size_of(own.0, own.1, screenshot), expected);
+        }
         let image = code(&picture(67, 33), most(20, 20)).unwrap();
         assert_eq!((image.width_px, image.height_px), (20, 10));
     }

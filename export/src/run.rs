@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::format::{Bundle, Format, Name};
-use crate::image::Options as Pictures;
+use crate::image::{Options as Pictures, Size};
 use crate::plan::{GUARD_NANOS, LIKE_SHARE, MAX_AFTER_NANOS, REFERENCE_NANOS, STILL_NANOS, plan};
 use crate::{Error, Result, Session, transcript};
 
@@ -75,7 +75,7 @@ pub enum Became {
     Exported {
         /// Steps written.
         steps: u64,
-        /// Steps that the format cannot hold, since they have no picture.
+        /// Steps that the format cannot hold: there is no picture before them, or it has no word for them.
         left_out: u64,
         /// Bytes of the bundle that cannot be read.
         unreadable_bytes: u64,
@@ -220,8 +220,9 @@ fn prepare(options: &Options) -> Result<()> {
 /// The options that decide what is written.
 fn described(options: &Options) -> Value {
     let Options { format, pictures, shard_bytes, splits, seed, .. } = options;
+    let most_px = if let Size::Most(width, height) = pictures.size { Some((width, height)) } else { None };
     json!({
-        "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": pictures.most_px,
+        "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": most_px,
         "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
         "observation": {
             "rule": "before", "guard_nanos": GUARD_NANOS, "reference_nanos": REFERENCE_NANOS, "like_share": LIKE_SHARE,

@@ -4,6 +4,7 @@ load_exports.py FORMAT FOLDER TRUTH: TRUTH is a JSON file with the bundle's acti
 """
 
 import ast
+import base64
 import csv
 import io
 import json
@@ -242,7 +243,83 @@ def cues(folder, truth):
         assert abs(cue.start_in_seconds - segment["start"]) < 1 and cue.start[-3:] == f"{segment['start'] % 1:.3f}"[2:], cue
 
 
-FORMATS = {"jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
+def size_of(data):
+    return Image.open(io.BytesIO(base64.b64decode(data))).size
+
+
+def anthropic(folder, truth):
+    from anthropic.types.beta import BetaMessageParam
+    from pydantic import TypeAdapter
+
+    lines = only(folder, "train/*/messages.jsonl").read_text().splitlines()
+    messages = [json.loads(line) for line in lines]
+    TypeAdapter(list[BetaMessageParam]).validate_python(messages)
+    assert messages[0]["content"][0]["text"] == "Twenty kinds"
+    inputs = []
+    for ask, answer in zip(messages[1::2], messages[2::2], strict=True):
+        use, result = ask["content"][-1], answer["content"][0]
+        assert ask["role"] == "assistant" and answer["role"] == "user"
+        assert use["type"] == "tool_use" and result["tool_use_id"] == use["id"]
+        inputs.append(use["input"])
+        if use["input"]["action"] == "screenshot":
+            assert size_of(result["content"][0]["source"]["data"]) == (1024, 768)
+    done = [each for each in inputs if each["action"] != "screenshot"]
+    for each in done:
+        for place in ("coordinate", "start_coordinate"):
+            x, y = each.get(place, (0, 0))
+            assert 0 <= x < 1024 and 0 <= y < 768
+    names = {each["action"] for each in done}
+    assert names == {
+        "left_click", "double_click", "triple_click", "middle_click", "right_click", "left_click_drag", "left_mouse_down",
+        "left_mouse_up", "mouse_move", "scroll", "type", "key", "wait",
+    }, names
+    assert {"action": "left_click", "coordinate": [700, 640], "text": "ctrl+shift"} in done
+    assert {"action": "key", "text": "ctrl+s"} in done and {"action": "key", "text": "shift+Home"} in done
+    assert done.count({"action": "key", "text": "Left"}) == 3
+    assert {"action": "left_click_drag", "start_coordinate": [700, 640], "coordinate": [820, 660]} in done
+    texts = [each["text"] for each in done if each["action"] == "type"]
+    assert texts == [action["text"] for action in truth["actions"] if action["kind"] == "type"]
+
+
+def openai(folder, truth):
+    from openai.types.responses import ResponseComputerToolCall, response_input_param
+    from pydantic import TypeAdapter
+
+    lines = only(folder, "train/*/items.jsonl").read_text().splitlines()
+    items = [json.loads(line) for line in lines]
+    TypeAdapter(list[response_input_param.ResponseInputItemParam]).validate_python(items)
+    calls, outputs = items[1::2], items[2::2]
+    done = []
+    for call, output in zip(calls, outputs, strict=True):
+        done.append(ResponseComputerToolCall.model_validate(call).action)
+        assert output["type"] == "computer_call_output" and output["call_id"] == call["call_id"]
+        assert size_of(output["output"]["image_url"].split(",")[1]) == (1024, 768)
+    names = [action.type for action in done]
+    assert set(names) == {"screenshot", "click", "double_click", "drag", "scroll", "type", "keypress", "move", "wait"}, names
+    scrolled = [(action.scroll_x, action.scroll_y) for action in done if action.type == "scroll"]
+    assert scrolled == [(0, 400), (0, -100), (200, 0), (0, 100)], scrolled
+    drag = next(action for action in done if action.type == "drag")
+    assert [(point.x, point.y) for point in drag.path] == [(700, 640), (820, 660)]
+
+
+def osworld(folder, truth):
+    # The rules of its trajectories, written from their description.
+    file = only(folder, "train/*/traj.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) >= len(truth["actions"]) - 1
+    for number, line in enumerate(lines, 1):
+        assert line["step_num"] == number and line["done"] == (number == len(lines))
+        assert line["screenshot_file"].startswith(f"step_{number}_{line['action_timestamp']}.")
+        assert Image.open(file.parent / line["screenshot_file"]).size == (1024, 768)
+        for call in line["action"].split("\n"):
+            for each in ast.parse(call, mode="eval").body.keywords:
+                assert each.arg not in ("x", "y") or isinstance(ast.literal_eval(each.value), int), call
+    assert "pyautogui.click(x=700, y=640)" in [line["action"] for line in lines]
+    assert lines[-1]["reward"] == 1.0 and (file.parent / "result.txt").read_text().strip() == "1.0"
+    assert Image.open(file.parent / "step_0.png").size == (1024, 768)
+
+
+FORMATS = {"anthropic": anthropic, "openai": openai, "osworld": osworld, "jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
 
 if __name__ == "__main__":
     name, folder, truth = sys.argv[1:]

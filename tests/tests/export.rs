@@ -246,6 +246,13 @@ fn agentnet_keeps_the_rules_of_its_grammar() -> Result<()> {
 }
 
 #[test]
+fn tools_of_model_makers_take_their_formats() -> Result<()> {
+    loads("anthropic", &[])?;
+    loads("openai", &[])?;
+    loads("osworld", &[])
+}
+
+#[test]
 fn csv_and_wav_have_every_event_and_sample() -> Result<()> {
     loads("csv", &[])?;
     loads("wav", &[])

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use praxis_bundle::file::LIVE_SUFFIX;
 use praxis_capture_core::clock::{SystemTime, Time};
 use praxis_export::format::Name;
-use praxis_export::image::{Coding, Options as Pictures};
+use praxis_export::image::{Coding, Options as Pictures, Size};
 use praxis_export::run::{Became, Filter, Options, Progress};
 
 use super::{clock_text, printable};
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
         out: arguments.out,
         pictures: Pictures {
             coding: if arguments.webp { Coding::WebP } else { Coding::Png },
-            most_px: arguments.most_px,
+            size: arguments.most_px.map_or(Size::Own, |(width, height)| Size::Most(width, height)),
         },
         shard_bytes: arguments.shard << 20,
         splits,
@@ -109,7 +109,7 @@ fn report(inputs: &[PathBuf], became: &[Became], out: &Path) -> Result<Done> {
                 (exported, steps) = (exported + 1, steps + written);
                 if *left_out > 0 {
                     say(&format!(
-                        "{name}: {left_out} steps are left out, since there is no picture before them"
+                        "{name}: {left_out} steps are left out: there is no picture before them, or the format has no word for them"
                     ));
                 }
                 if *unreadable_bytes > 0 {

@@ -3,14 +3,14 @@
 //! Places are shares of the picture's sides with four decimals. What the code cannot say (modifiers held while clicking, a long
 //! press, the path of a drag) is in `action` in words.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use praxis_actions::{Action, Kind};
 use praxis_bundle::manifest::Outcome;
 use serde_json::{Value, json};
 
-use super::row::{Point, places};
+use super::pyautogui::{Places, code};
+use super::row::places;
 use super::{Bundle, Format, Written, put_image};
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ impl Format for Agentnet {
             traj.push(step(
                 traj.len(),
                 &name,
-                &code(action, from, to),
+                &code(action, from, to, Places::Shares),
                 &words(action),
                 &thought(&whole.step.narration),
             ));
@@ -76,100 +76,6 @@ fn thought(said: &[crate::transcript::Span]) -> String {
     said.iter().filter_map(|span| span.text.as_deref()).collect::<Vec<_>>().join(" ")
 }
 
-/// An action as AgentNet's code.
-fn code(action: &Action, from: Option<Point>, to: Option<Point>) -> String {
-    let place = |point: Option<Point>| {
-        point.map_or_else(String::new, |point| format!("x={:.4}, y={:.4}", point.x, point.y))
-    };
-    let (from, to) = (place(from), place(to));
-    let button = match action.button {
-        Some(2) => "middle",
-        Some(3) => "right",
-        _ => "left",
-    };
-    match action.kind {
-        Kind::Click => match (action.clicks, button) {
-            (Some(3), _) => format!("computer.tripleClick({from})"),
-            (Some(2), _) => format!("pyautogui.doubleClick({from})"),
-            (_, "right") => format!("pyautogui.rightClick({from})"),
-            (_, "middle") => format!("pyautogui.middleClick({from})"),
-            _ => format!("pyautogui.click({from})"),
-        },
-        Kind::Drag => format!("pyautogui.moveTo({from})\npyautogui.dragTo({to}, button='{button}')"),
-        Kind::Scroll => {
-            let mut code = format!("pyautogui.moveTo({from})");
-            let steps = |ticks: Option<f64>| ticks.unwrap_or_default().round() as i64;
-            let (right, down) = (steps(action.dx_ticks), steps(action.dy_ticks));
-            // Writing to a string does not fail.
-            if down != 0 || right == 0 {
-                let _ = write!(code, "\npyautogui.scroll({})", -down);
-            }
-            if right != 0 {
-                let _ = write!(code, "\npyautogui.hscroll({right})");
-            }
-            code
-        }
-        Kind::Type => {
-            format!("pyautogui.write(message={})", quoted(action.text.as_deref().unwrap_or_default()))
-        }
-        Kind::Press => {
-            let keys = action.keys.as_deref().unwrap_or_default();
-            let times = action.count.unwrap_or(1).clamp(1, 1000) as usize;
-            let repeated: Vec<String> =
-                keys.iter().cycle().take(keys.len() * times).map(|key| pyautogui(key)).collect();
-            format!("pyautogui.press(keys={})", listed(&repeated))
-        }
-        Kind::Hotkey => {
-            let keys: Vec<String> =
-                action.keys.as_deref().unwrap_or_default().iter().map(|key| pyautogui(key)).collect();
-            let times = action.count.unwrap_or(1).clamp(1, 1000) as usize;
-            vec![format!("pyautogui.hotkey(keys={})", listed(&keys)); times].join("\n")
-        }
-        Kind::Hover => format!("pyautogui.moveTo({from})"),
-        Kind::Wait => "computer.wait()".into(),
-    }
-}
-
-/// A key as pyautogui calls it: X11 calls some otherwise.
-fn pyautogui(key: &str) -> String {
-    let lower = key.to_lowercase();
-    match &lower[..] {
-        "meta" => "win".into(),
-        "return" => "enter".into(),
-        "escape" => "esc".into(),
-        "page_up" | "prior" => "pageup".into(),
-        "page_down" | "next" => "pagedown".into(),
-        "caps_lock" => "capslock".into(),
-        "num_lock" => "numlock".into(),
-        "scroll_lock" => "scrolllock".into(),
-        "print" => "printscreen".into(),
-        _ => lower,
-    }
-}
-
-/// A list of strings in Python.
-fn listed(keys: &[String]) -> String {
-    format!("[{}]", keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(", "))
-}
-
-/// A string in Python.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("'");
-    for letter in text.chars() {
-        match letter {
-            '\'' => out.push_str("\\'"),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            letter if letter.is_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(letter));
-            }
-            letter => out.push(letter),
-        }
-    }
-    out + "'"
-}
-
 /// An action in words.
 fn words(action: &Action) -> String {
     if let Some(label) = &action.label {
@@ -192,35 +98,4 @@ fn words(action: &Action) -> String {
         (Kind::Wait, _) => format!("wait {} s", (action.end_nanos - action.start_nanos) / 1_000_000_000),
     };
     format!("{held}{done}{inside}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(kind: Kind) -> Action {
-        Action::at(kind, 0, None)
-    }
-
-    #[test]
-    fn code_is_of_the_grammar() {
-        let point = Some(Point { x_px: 1, y_px: 2, x: 0.25, y: 1.0 });
-        let mut action = at(Kind::Scroll);
-        (action.dx_ticks, action.dy_ticks) = (Some(0.0), Some(3.0));
-        assert_eq!(code(&action, point, None), "pyautogui.moveTo(x=0.2500, y=1.0000)\npyautogui.scroll(-3)");
-        let mut action = at(Kind::Type);
-        action.text = Some("it's \\ü\n\u{1b}".into());
-        assert_eq!(code(&action, None, None), r"pyautogui.write(message='it\'s \\ü\n\x1b')");
-        let mut action = at(Kind::Hotkey);
-        (action.keys, action.count) = (Some(vec!["ctrl".into(), "Page_Up".into()]), Some(2));
-        assert_eq!(
-            code(&action, None, None),
-            "pyautogui.hotkey(keys=['ctrl', 'pageup'])\npyautogui.hotkey(keys=['ctrl', 'pageup'])"
-        );
-        let mut action = at(Kind::Drag);
-        action.button = Some(3);
-        let expected =
-            "pyautogui.moveTo(x=0.2500, y=1.0000)\npyautogui.dragTo(x=0.2500, y=1.0000, button='right')";
-        assert_eq!(code(&action, point, point), expected);
-    }
 }

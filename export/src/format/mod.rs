@@ -1,9 +1,14 @@
 //! One file per format, all behind one trait.
 
 mod agentnet;
+mod anthropic;
 mod csv;
 mod jsonl;
+mod keys;
+mod openai;
+mod osworld;
 mod parquet;
+mod pyautogui;
 mod row;
 mod text;
 mod wav;
@@ -12,7 +17,7 @@ mod webdataset;
 use std::fs::File;
 use std::path::Path;
 
-use crate::image::Image;
+use crate::image::{Image, Options as Pictures};
 use crate::plan::Step;
 use crate::run::Options;
 use crate::steps::{Wanted, Whole, for_each_step};
@@ -41,7 +46,7 @@ pub trait Format: Sync {
 pub struct Written {
     /// Steps in it.
     pub steps: u64,
-    /// Steps that it cannot hold, since they have no picture.
+    /// Steps that it cannot hold: there is no picture before them, or it has no word for them.
     pub left_out: u64,
 }
 
@@ -81,8 +86,21 @@ impl Bundle<'_> {
     ///
     /// # Errors
     /// As [`for_each_step`].
-    pub fn for_each_step(&self, voice: bool, mut each: impl FnMut(Whole<'_>) -> Result<()>) -> Result<()> {
-        let wanted = Wanted { pictures: Some(self.options.pictures), voice, threads: self.threads };
+    pub fn for_each_step(&self, voice: bool, each: impl FnMut(Whole<'_>) -> Result<()>) -> Result<()> {
+        self.for_each_step_with(self.options.pictures, voice, each)
+    }
+
+    /// As [`Bundle::for_each_step`], with pictures as a format needs them.
+    ///
+    /// # Errors
+    /// As [`for_each_step`].
+    pub fn for_each_step_with(
+        &self,
+        pictures: Pictures,
+        voice: bool,
+        mut each: impl FnMut(Whole<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let wanted = Wanted { pictures: Some(pictures), voice, threads: self.threads };
         let all = self.steps.len().max(1) as f64;
         for_each_step(self.session, self.steps, wanted, |whole| {
             (self.progress)(whole.step.index as f64 / all);
@@ -102,6 +120,12 @@ pub enum Name {
     Webdataset,
     /// A trajectory of `OpenCUA`.
     Agentnet,
+    /// Messages of Anthropic's computer use.
+    Anthropic,
+    /// Items of `OpenAI`'s computer use.
+    Openai,
+    /// A trajectory of `OSWorld`.
+    Osworld,
     /// The narration, with a map of its samples to session time.
     Wav,
     /// The transcript.
@@ -114,11 +138,14 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Jsonl,
         Self::Parquet,
         Self::Webdataset,
         Self::Agentnet,
+        Self::Anthropic,
+        Self::Openai,
+        Self::Osworld,
         Self::Wav,
         Self::Vtt,
         Self::Srt,
@@ -133,6 +160,9 @@ impl Name {
             Self::Parquet => "parquet",
             Self::Webdataset => "webdataset",
             Self::Agentnet => "agentnet",
+            Self::Anthropic => "anthropic",
+            Self::Openai => "openai",
+            Self::Osworld => "osworld",
             Self::Wav => "wav",
             Self::Vtt => "vtt",
             Self::Srt => "srt",
@@ -148,6 +178,9 @@ impl Name {
             Self::Parquet => Box::new(parquet::Parquet),
             Self::Webdataset => Box::new(webdataset::Webdataset),
             Self::Agentnet => Box::new(agentnet::Agentnet),
+            Self::Anthropic => Box::new(anthropic::Anthropic),
+            Self::Openai => Box::new(openai::OpenAi),
+            Self::Osworld => Box::new(osworld::OsWorld),
             Self::Wav => Box::new(wav::Wav),
             Self::Vtt => Box::new(text::Text::Vtt),
             Self::Srt => Box::new(text::Text::Srt),
