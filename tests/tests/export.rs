@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use praxis_tests::desktop::{VirtualDesktop, let_pass};
+use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
 use praxis_tests::praxis::{Recording, ok, path, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -310,6 +310,79 @@ fn corrections_beside_the_bundle_are_applied() -> Result<()> {
     let output = run(&export)?;
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("correct them anew"));
+    Ok(())
+}
+
+/// What an export holds: each file with its digest.
+fn files(out: &Path) -> Result<Value> {
+    let export: Value = serde_json::from_slice(&std::fs::read(out.join("export.json"))?)?;
+    let sources = export["sources"].as_array().context("no sources")?.iter();
+    Ok(sources
+        .map(|source| (source["bundle_id"].as_str().unwrap().to_owned(), source["files"].clone()))
+        .collect())
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_and_ends_with_the_same_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let sealed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance/sealed.mcap");
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let arguments = |out: &Path| -> Vec<String> {
+        let all = [
+            "export",
+            path(&sealed),
+            path(&RECORDED),
+            "--format",
+            "jsonl",
+            "--jobs",
+            "1",
+            "--out",
+            path(out),
+        ];
+        all.map(str::to_owned).into()
+    };
+    ok(&arguments(&whole).iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut child = Command::new(program()?).args(arguments(&killed)).spawn()?;
+    // In the middle of the second bundle.
+    wait_until("the first pictures of the second bundle", || {
+        let parts =
+            std::fs::read_dir(&killed).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut parts = parts.filter(|path| path.to_string_lossy().contains(".part-"));
+        Ok(killed.join("sources").read_dir().is_ok_and(|listed| listed.count() == 1)
+            && parts.next().is_some())
+    })?;
+    child.kill()?;
+    child.wait()?;
+    ensure!(killed.join("train").read_dir()?.count() == 1, "something half-written has its final name");
+    let said = ok(&arguments(&killed).iter().map(String::as_str).collect::<Vec<_>>())?;
+    ensure!(said.starts_with("1 bundles, ") && said.contains("1 were there already"), "{said}");
+    assert_eq!(files(&killed)?, files(&whole)?);
+    let left: Vec<_> = killed.read_dir()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    ensure!(left.len() == 3, "{left:?}");
+    Ok(())
+}
+
+#[test]
+fn all_sessions_of_an_expert_are_in_one_split() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance").join(name);
+    let inputs = ["sealed.mcap", "operations-sealed.mcap"].map(fixture);
+    let mut splits = Vec::new();
+    for seed in 0..8 {
+        let (out, seed) = (folder.path().join(seed.to_string()), seed.to_string());
+        let mut arguments = vec!["export", "--format", "csv", "--out", path(&out), "--seed", &seed];
+        arguments.extend(["--split", "train:50", "--split", "test:50"]);
+        arguments.extend(inputs.iter().map(|input| path(input)));
+        ok(&arguments)?;
+        let export: Value = serde_json::from_slice(&std::fs::read(out.join("export.json"))?)?;
+        let sources = export["sources"].as_array().context("no sources")?;
+        assert_eq!(sources.len(), 2);
+        // Both are of one expert.
+        let split = sources[0]["split"].clone();
+        assert!(sources.iter().all(|source| source["split"] == split), "{sources:?}");
+        splits.push(split);
+    }
+    assert!(splits.contains(&json!("train")) && splits.contains(&json!("test")), "{splits:?}");
     Ok(())
 }
 
