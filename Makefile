@@ -47,7 +47,7 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
 
-bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, the player in Chromium and in the application
+bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, exports, the player in Chromium and in the application
 	npm run build --prefix ui --silent -- --logLevel warn
 	cargo build --release --workspace --locked
 	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
@@ -60,6 +60,9 @@ bench: setup ## Recording against ffmpeg and uploads against a bare server, in p
 	npm run bench --prefix ui --silent -- $(abspath $(TARGET))/hour.mcap
 	BUNDLE=$(abspath $(TARGET))/hour.mcap node tests/js/player_bench.mjs
 	$(TARGET)/release/bench player $(TARGET)/hour.mcap $(TARGET)/flashes.mcap
+	cargo run --release --locked -p praxis-bundle --example long_bundle -- $(abspath $(TARGET))/worked-hour.mcap 60 input
+	cargo run --release --locked -p praxis-bundle --example long_bundle -- $(abspath $(TARGET))/worked-minute.mcap 1 input
+	$(TARGET)/release/bench export $(TARGET)/worked-hour.mcap $(TARGET)/worked-minute.mcap
 
 torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, 11,000 damages, half an hour of memory
 	$(TARGET)/debug/torture power-cuts --cuts 100000

@@ -83,6 +83,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = Encoder::new(WIDTH, HEIGHT)?;
     for frame in 0..minutes * 720 {
         let at = frame * FRAME_NANOS;
+        if has_input && frame % 240 < 48 && frame % 4 == 0 {
+            input(&mut writer, at, PointerKind::Scroll, (700, 500))?;
+        }
         if has_input && frame % 24 == 12 {
             let place = (random.below(WIDTH) as i32, random.below(HEIGHT) as i32);
             for (kind, later) in
@@ -90,9 +93,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             {
                 input(&mut writer, at + later * 1_000_000, kind, place)?;
             }
-        }
-        if has_input && frame % 240 < 48 && frame % 4 == 0 {
-            input(&mut writer, at, PointerKind::Scroll, (700, 500))?;
         }
         match frame {
             0 => {}

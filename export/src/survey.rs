@@ -52,6 +52,8 @@ pub struct Session {
     pub unreadable_bytes: u64,
     /// The pictures of each display, in order.
     pub changes: BTreeMap<u8, Vec<Change>>,
+    /// The largest width and height of each display's pictures.
+    pub sizes: BTreeMap<u8, (u32, u32)>,
     /// Where displays were, from when on.
     pub geometry: Vec<(u64, Vec<Display>)>,
     /// On which display the active window was, from when on.
@@ -99,6 +101,7 @@ impl Session {
         let ended_nanos = facts.ending.as_ref().map_or(0, |ending| ending.session_time_nanos);
         let duration_nanos = ended_nanos.max(survey.newest_nanos);
         let gaps = facts.recovery.map(|recovery| recovery.picture_gaps).unwrap_or_default();
+        let sizes = survey.changes.iter().map(|(display, seen)| (*display, seen.size)).collect();
         let changes = survey.changes.into_iter().map(|(display, seen)| {
             let name = Track::Screen(display).name();
             let gaps: Vec<&PictureGap> = gaps.iter().filter(|gap| gap.track == name).collect();
@@ -118,6 +121,7 @@ impl Session {
             answer,
             unreadable_bytes,
             changes,
+            sizes,
             geometry: survey.geometry,
             active: survey.active,
             speech: survey.speech.spans,
@@ -172,6 +176,8 @@ struct Seen {
     changes: Vec<Change>,
     /// The number of the last picture that can be decoded.
     held: Option<u32>,
+    /// The largest size so far.
+    size: (u32, u32),
 }
 
 #[derive(Debug)]
@@ -248,6 +254,7 @@ impl Survey {
         let seen = self.changes.entry(display).or_default();
         let Ok((header, bytes)) = Header::parse(data) else { return };
         let is_known = header.is_key || seen.held.is_some_and(|held| held.wrapping_add(1) == sequence);
+        seen.size = (seen.size.0.max(header.width_px), seen.size.1.max(header.height_px));
         seen.held = is_known.then_some(sequence);
         let share = changed_share(&header, bytes);
         seen.changes.push(Change { nanos, number: is_known.then_some(number), share });

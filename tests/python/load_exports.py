@@ -319,7 +319,23 @@ def osworld(folder, truth):
     assert Image.open(file.parent / "step_0.png").size == (1024, 768)
 
 
-FORMATS = {"anthropic": anthropic, "openai": openai, "osworld": osworld, "jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
+def mp4(folder, truth):
+    file = only(folder, "train/*-0.mp4")
+    ask = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(file)]
+    facts = json.loads(subprocess.run(ask, check=True, capture_output=True).stdout)
+    seconds = truth["info"]["duration_nanos"] / 1e9
+    assert abs(float(facts["format"]["duration"]) - seconds) < 0.2, (facts["format"], seconds)
+    assert {stream["codec_name"] for stream in facts["streams"]} == {"h264", "aac"}
+    for at in (2, int(seconds) // 2, int(seconds) - 1):
+        ask = ["ffmpeg", "-v", "error", "-ss", str(at), "-i", str(file), "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-"]
+        picture = Image.open(io.BytesIO(subprocess.run(ask, check=True, capture_output=True).stdout)).convert("RGB")
+        expected = frame(truth, 0, at * 10**9).astype(int)
+        difference = numpy.abs(numpy.asarray(picture).astype(int) - expected)
+        # Lossy, and with an arrow on it; a picture of another moment differs by far more where the counter is.
+        assert difference.mean() < 3, (at, difference.mean())
+
+
+FORMATS = {"mp4": mp4, "anthropic": anthropic, "openai": openai, "osworld": osworld, "jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
 
 if __name__ == "__main__":
     name, folder, truth = sys.argv[1:]

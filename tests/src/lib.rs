@@ -7,6 +7,7 @@ pub mod collector;
 pub mod contract;
 pub mod damage;
 pub mod desktop;
+pub mod export_bench;
 pub mod fingers;
 pub mod fixture;
 pub mod kills;

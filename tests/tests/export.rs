@@ -253,6 +253,11 @@ fn tools_of_model_makers_take_their_formats() -> Result<()> {
 }
 
 #[test]
+fn ffprobe_and_a_decoded_frame_say_that_the_video_is_one() -> Result<()> {
+    loads("mp4", &[])
+}
+
+#[test]
 fn csv_and_wav_have_every_event_and_sample() -> Result<()> {
     loads("csv", &[])?;
     loads("wav", &[])

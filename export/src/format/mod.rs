@@ -5,6 +5,7 @@ mod anthropic;
 mod csv;
 mod jsonl;
 mod keys;
+mod mp4;
 mod openai;
 mod osworld;
 mod parquet;
@@ -126,6 +127,8 @@ pub enum Name {
     Openai,
     /// A trajectory of `OSWorld`.
     Osworld,
+    /// Videos of the displays.
+    Mp4,
     /// The narration, with a map of its samples to session time.
     Wav,
     /// The transcript.
@@ -138,7 +141,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Jsonl,
         Self::Parquet,
         Self::Webdataset,
@@ -146,6 +149,7 @@ impl Name {
         Self::Anthropic,
         Self::Openai,
         Self::Osworld,
+        Self::Mp4,
         Self::Wav,
         Self::Vtt,
         Self::Srt,
@@ -163,6 +167,7 @@ impl Name {
             Self::Anthropic => "anthropic",
             Self::Openai => "openai",
             Self::Osworld => "osworld",
+            Self::Mp4 => "mp4",
             Self::Wav => "wav",
             Self::Vtt => "vtt",
             Self::Srt => "srt",
@@ -181,6 +186,7 @@ impl Name {
             Self::Anthropic => Box::new(anthropic::Anthropic),
             Self::Openai => Box::new(openai::OpenAi),
             Self::Osworld => Box::new(osworld::OsWorld),
+            Self::Mp4 => Box::new(mp4::Mp4),
             Self::Wav => Box::new(wav::Wav),
             Self::Vtt => Box::new(text::Text::Vtt),
             Self::Srt => Box::new(text::Text::Srt),
