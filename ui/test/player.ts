@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { actionAt, rowOf } from '../src/replay/actions';
 import { captionAt } from '../src/replay/captions';
-import { Client } from '../src/replay/client';
+import { Client, ProblemError } from '../src/replay/client';
 import { Clock } from '../src/replay/clock';
 import { Bundle } from '../src/replay/decode/bundle';
 import { memorySource } from '../src/replay/decode/source';
@@ -19,6 +19,7 @@ import { Lanes, gapsOf, markersOf } from '../src/replay/lanes';
 import { transition, wantsToPlay } from '../src/replay/machine';
 import type { Event, State } from '../src/replay/machine';
 import { Narration } from '../src/replay/narration';
+import { Player } from '../src/replay/player';
 import { Newest } from '../src/replay/newest';
 
 const fixture = (name: string) =>
@@ -261,6 +262,93 @@ test('narration is placed so that it is heard when its picture is seen, and anew
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(started, [10_725, 10_625]);
   narration.close();
+});
+
+/** A player of two displays with a picture each second, whose displays can be out of reach or damaged. */
+async function openPlayer(t: { after(work: () => void): void }) {
+  const troubles = new Map<number, 'source' | 'damaged'>();
+  const picture = (display: number, nanos: number) => {
+    const kind = troubles.get(display);
+    if (kind) throw new ProblemError(kind as 'source', 'no picture');
+    const captureEndNanos = Math.floor(nanos / 1e9) * 1e9;
+    return { display, captureEndNanos, sameUntilNanos: captureEndNanos + 1e9 };
+  };
+  const client = {
+    ask: async (question: any) => {
+      if (question.ask === 'open') return { info: { durationNanos: 100e9, damages: [] }, displays: [0, 1] };
+      if (question.ask === 'picture') return picture(question.display, question.nanos);
+      if (question.ask !== 'pictureBeside') return new Promise(() => undefined);
+      return question.isNext ? Math.floor(question.nanos / 1e9 + 1) * 1e9 : Math.ceil(question.nanos / 1e9 - 1) * 1e9;
+    },
+    giveBack: () => undefined,
+    close: () => undefined,
+  };
+  const nothing = () => undefined;
+  const hooks = { changed: nothing, surveyed: nothing, picture: nothing, noPicture: nothing, jumped: nothing };
+  const player = new Player(hooks, () => client as unknown as Client);
+  t.after(() => player.close());
+  await player.open('x', 0);
+  await settle();
+  return { player, troubles };
+}
+
+const settle = async () => {
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('a display that is out of reach and not shown any more is nothing to wait for', async (t) => {
+  const { player, troubles } = await openPlayer(t);
+  troubles.set(0, 'source');
+  await player.seek(5e9);
+  assert.equal(player.offline, 'no picture');
+  player.showDisplays([1]);
+  await settle();
+  assert.equal(player.offline, undefined);
+  assert.equal(player.state.name, 'paused');
+});
+
+test('the connection is back, too, where what it brings is damaged', async (t) => {
+  const { player, troubles } = await openPlayer(t);
+  troubles.set(0, 'source');
+  await player.seek(5e9);
+  troubles.set(0, 'damaged');
+  player.retry();
+  await settle();
+  assert.equal(player.offline, undefined);
+});
+
+test('without a connection no time passes, however often it is told to play', async (t) => {
+  const { player, troubles } = await openPlayer(t);
+  player.setSpeed(16);
+  troubles.set(0, 'source');
+  await player.seek(5.5e9);
+  for (let n = 0; n < 3; n++) {
+    player.play();
+    assert.equal(player.state.name, 'waiting');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    player.tick();
+    player.pause();
+    await settle();
+  }
+  assert.equal(player.nanos, 5.5e9);
+  player.play();
+  troubles.clear();
+  player.retry();
+  await settle();
+  assert.equal(player.state.name, 'playing');
+});
+
+test('a drag goes on when the connection is back', async (t) => {
+  const { player, troubles } = await openPlayer(t);
+  troubles.set(0, 'source');
+  player.scrub(7e9);
+  await settle();
+  assert.equal(player.offline, 'no picture');
+  troubles.clear();
+  player.retry();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(player.state.name, 'scrubbing');
+  assert.equal(player.offline, undefined);
 });
 
 test('answers of the worker reach who asked; a closed player answers no more', async () => {

@@ -142,3 +142,28 @@ test('small parts: checksum, JSON with wide numbers, a cache bounded in bytes', 
   assert.deepEqual([cache.get('a'), cache.get('b'), cache.get('c'), cache.get('d')], [1, undefined, 3, undefined]);
   assert.equal(cache.bytes, 8);
 });
+
+test('a picture is there until the time that it says, in whole and in damaged files', async () => {
+  const names = ['sealed', 'live', 'cut', 'damaged', 'overwritten', 'sealed-damaged', 'recovered-damaged', 'operations'];
+  const whole = names.map((name) => fixture(`${name}.mcap`));
+  const sealed = fixture('sealed.mcap');
+  // Without its end a sealed file is gone through from its start.
+  const cut = Array.from({ length: 24 }, (_, n) => sealed.subarray(0, Math.floor(sealed.length * (1 - n / 30)) - 1));
+  let compared = 0;
+  for (const [n, file] of [...whole, ...cut].entries()) {
+    const bundle = await Bundle.open(memorySource(file));
+    const end = bundle.info.durationNanos;
+    const shown = (nanos: number) => bundle.pictureAt(0, nanos).catch(() => undefined);
+    for (let nanos = 0; nanos <= end; nanos += Math.ceil(end / 97) + 1) {
+      const picture = await shown(nanos);
+      if (!picture) continue;
+      const until = Math.min(picture.sameUntilNanos - 1, end);
+      for (const later of [nanos, Math.floor((nanos + until) / 2), until]) {
+        const where = `file ${n}: at ${nanos} it says until ${picture.sameUntilNanos}, at ${later}`;
+        assert.equal((await shown(later))?.sequence, picture.sequence, where);
+        compared++;
+      }
+    }
+  }
+  assert.ok(compared > 500, `${compared}`);
+});

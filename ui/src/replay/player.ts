@@ -144,9 +144,10 @@ export class Player {
   play(): void {
     // The sound needs a person's deed: this is one.
     void this.narration?.wake();
+    this.steps = [];
     if (this.state.name === 'ended' || this.nanos >= this.durationNanos) this.seek(0);
     this.send({ name: 'play' });
-    if (this.state.name === 'playing') this.run();
+    if (this.state.name === 'playing') this.go();
   }
 
   pause(): void {
@@ -180,7 +181,11 @@ export class Player {
     await this.show(target);
     if (request === this.request) void this.overlay?.need(target);
     this.send({ name: 'shown', request });
-    if (this.state.name !== 'playing') return;
+    if (this.state.name === 'playing') this.go();
+  }
+
+  /** Plays, if there is something to be played. */
+  private go(): void {
     if (this.offline) this.wait();
     else this.run();
   }
@@ -219,6 +224,7 @@ export class Player {
   showDisplays(displays: number[]): void {
     this.shown = displays;
     this.held.clear();
+    for (const display of this.unreached) if (!displays.includes(display)) this.reach(display);
     this.hooks.changed();
     this.seek(this.nanos);
   }
@@ -260,7 +266,8 @@ export class Player {
   retry(): void {
     this.retryAt = Infinity;
     this.held.clear();
-    this.seek(this.nanos);
+    if (this.state.name === 'scrubbing') this.scrub(this.nanos);
+    else this.seek(this.nanos);
   }
 
   /** To be called for every frame that is drawn. */
@@ -355,7 +362,10 @@ export class Player {
   private async load(display: number, nanos: number): Promise<void> {
     // Until it has come nobody knows what is shown.
     this.held.delete(display);
-    this.put(display, await this.find(display, nanos));
+    const found = await this.find(display, nanos);
+    // Another one may be wanted by now, and be there.
+    if (this.pending.get(display)?.nanos === nanos) this.put(display, found);
+    else if ('picture' in found) this.client.giveBack(found.picture);
   }
 
   /** Rejects if it is no longer wanted. */
@@ -372,12 +382,11 @@ export class Player {
   }
 
   private put(display: number, found: Found): void {
+    if (!this.shown.includes(display)) return;
     if ('picture' in found) {
       const { picture } = found;
-      if (!this.shown.includes(display)) return;
       this.held.set(display, { from: picture.captureEndNanos, until: picture.sameUntilNanos });
-      this.unreached.delete(display);
-      if (this.unreached.size === 0) this.offline = undefined;
+      this.reach(display);
       this.hooks.picture(picture);
     } else if (found.problem.kind === 'source') {
       this.offline = found.problem.message;
@@ -385,10 +394,17 @@ export class Player {
       this.retryAt = performance.now() + RETRY_MILLIS;
       if (this.state.name === 'playing') this.wait();
     } else {
+      this.reach(display);
       this.held.set(display, { from: found.nanos, until: found.until });
       this.hooks.noPicture(display, found.problem);
     }
     this.hooks.changed();
+  }
+
+  /** The connection does not stand between a display and its pictures. */
+  private reach(display: number): void {
+    this.unreached.delete(display);
+    if (this.unreached.size === 0) this.offline = undefined;
   }
 
   private run(): void {

@@ -113,6 +113,7 @@ export class Bundle {
           const since = Math.max((position.decoder.endNanos ?? -1) + 1, part.startNanos);
           hasDamage = true;
           isUncertain ||= since <= nanos;
+          if (since > nanos) sameUntilNanos = Math.min(sameUntilNanos, since);
           continue;
         }
         for (; position.message < messages.length; position.message++) {
@@ -121,8 +122,8 @@ export class Bundle {
           const at = this.nanosOf(message.logTime);
           if (at > nanos) {
             isSettled = true;
-            sameUntilNanos = at;
             const follows = sequence === undefined || (sequence + 1) >>> 0 === message.sequence;
+            sameUntilNanos = follows ? at : Math.min(at, sameUntilNanos);
             isUncertain = !follows && position.decoder.endNanos !== nanos;
             break;
           }
@@ -144,7 +145,7 @@ export class Bundle {
     const picture = position.decoder.picture(this.spares.pop());
     if (!picture) throw noPicture(display, nanos);
     if (!hasDamage) this.decoders.set(display, { ...position, nanos });
-    if (!isSettled) sameUntilNanos = this.startAfter(position.part, ids);
+    if (!isSettled) sameUntilNanos = Math.min(sameUntilNanos, this.startAfter(position.part, ids));
     return { ...picture, sameUntilNanos };
   }
 
