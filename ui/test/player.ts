@@ -267,6 +267,8 @@ test('narration is placed so that it is heard when its picture is seen, and anew
 /** A player of two displays with a picture each second, whose displays can be out of reach or damaged. */
 async function openPlayer(t: { after(work: () => void): void }) {
   const troubles = new Map<number, 'source' | 'damaged'>();
+  /** What the question for neighbours waits for, and how often it was told that there is no picture. */
+  const slow = { gate: Promise.resolve(), numLost: 0 };
   const picture = (display: number, nanos: number) => {
     const kind = troubles.get(display);
     if (kind) throw new ProblemError(kind as 'source', 'no picture');
@@ -278,18 +280,19 @@ async function openPlayer(t: { after(work: () => void): void }) {
       if (question.ask === 'open') return { info: { durationNanos: 100e9, damages: [] }, displays: [0, 1] };
       if (question.ask === 'picture') return picture(question.display, question.nanos);
       if (question.ask !== 'pictureBeside') return new Promise(() => undefined);
+      await slow.gate;
       return question.isNext ? Math.floor(question.nanos / 1e9 + 1) * 1e9 : Math.ceil(question.nanos / 1e9 - 1) * 1e9;
     },
     giveBack: () => undefined,
     close: () => undefined,
   };
   const nothing = () => undefined;
-  const hooks = { changed: nothing, surveyed: nothing, picture: nothing, noPicture: nothing, jumped: nothing };
+  const hooks = { changed: nothing, surveyed: nothing, picture: nothing, noPicture: () => slow.numLost++, jumped: nothing };
   const player = new Player(hooks, () => client as unknown as Client);
   t.after(() => player.close());
   await player.open('x', 0);
   await settle();
-  return { player, troubles };
+  return { player, troubles, slow };
 }
 
 const settle = async () => {
@@ -336,6 +339,35 @@ test('without a connection no time passes, however often it is told to play', as
   player.retry();
   await settle();
   assert.equal(player.state.name, 'playing');
+});
+
+test('an answer that comes late never takes the place of a newer one', async (t) => {
+  const { player, troubles, slow } = await openPlayer(t);
+  let open: () => void = () => undefined;
+  slow.gate = new Promise((resolve) => (open = resolve));
+  troubles.set(0, 'damaged');
+  void player.seek(42e9);
+  await settle();
+  troubles.clear();
+  await player.seek(25e9);
+  assert.equal(player.state.name, 'paused');
+  open();
+  await settle();
+  assert.equal(slow.numLost, 0);
+});
+
+test('who plays is done with steps that have not been taken', async (t) => {
+  const { player, slow } = await openPlayer(t);
+  await player.seek(40.5e9);
+  let open: () => void = () => undefined;
+  slow.gate = new Promise((resolve) => (open = resolve));
+  void player.step(false);
+  player.play();
+  assert.equal(player.state.name, 'playing');
+  open();
+  await settle();
+  assert.equal(player.state.name, 'playing');
+  assert.ok(player.nanos >= 40.5e9, `${player.nanos}`);
 });
 
 test('a drag goes on when the connection is back', async (t) => {
