@@ -114,6 +114,10 @@ fn record() -> Result<PathBuf> {
             "while sleep 0.2; do date +%N; done",
         ],
     )?;
+    // The one that comes up last is active: that must be the terminal.
+    wait_until("the counter", || {
+        Ok(desktop.xdotool(&["getactivewindow", "getwindowname"])?.contains("counter"))
+    })?;
     desktop.terminal(30, 30, &["sh", "-c", "stty -echo; exec cat > /dev/null"])?;
     // It outlives every test: nobody removes it but the next run.
     let folder = scratch().join("session");
