@@ -103,7 +103,7 @@ impl Gatherer {
         }
     }
 
-    /// Takes a message, keyframes left out: they repeat what is there.
+    /// Takes a message, keyframes left out: which pixels they change they do not say.
     ///
     /// # Errors
     /// `Json` if it is not as its track's are; `TooLarge` if there are more than [`MAX_ACTIONS`].

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +81,10 @@ pub enum Became {
         unreadable_bytes: u64,
     },
     /// It was there already.
-    WasThere,
+    WasThere {
+        /// Bytes of the bundle that cannot be read.
+        unreadable_bytes: u64,
+    },
     /// The filter leaves it out.
     LeftOut,
     /// It could not be exported; nothing of it is in the folder.
@@ -205,8 +208,13 @@ fn prepare(options: &Options) -> Result<()> {
             }
         }
         Err(_) => {
-            let mut there = fs::read_dir(out).map_err(failed())?;
-            if there.next().is_some() {
+            // Another run may be beginning at this moment.
+            let is_ours = |name: &str| {
+                name == "sources" || name.starts_with("export.json") || name.starts_with(".part-")
+            };
+            let mut there =
+                fs::read_dir(out).map_err(failed())?.filter_map(|entry| Some(entry.ok()?.file_name()));
+            if there.any(|name| !is_ours(&name.to_string_lossy())) {
                 let why =
                     format!("{} is not empty, and no export of ours: choose another folder", out.display());
                 return Err(Error::Folder { why });
@@ -255,8 +263,9 @@ fn unit(
             && source.beside_sha256 == beside.sha256
             && source.files.iter().all(|file| options.out.join(&file.path).exists())
     };
-    if source_at(&record).is_some_and(|source| is_same(&source)) {
-        return Ok(Became::WasThere);
+    let before = source_at(&record);
+    if let Some(source) = before.as_ref().filter(|source| is_same(source)) {
+        return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
     }
     let who = session.manifest.expert.clone().unwrap_or(session.manifest.session_id.to_string());
     let split = split_of(&options.splits, options.seed, &who).to_owned();
@@ -266,6 +275,9 @@ fn unit(
     let bundle =
         Bundle { session: &session, steps: &steps, said: &said, split: &split, options, threads, progress };
     let written = format.write(&bundle, &part.0)?;
+    if let Some(source) = before {
+        withdraw(&source, &record, &options.out)?;
+    }
     let mut files = Vec::new();
     part.publish(&part.0, &options.out, &mut files)?;
     files.sort_by(|one: &Written, other| one.path.cmp(&other.path));
@@ -284,6 +296,19 @@ fn unit(
     put(&record, &source)?;
     let (steps, left_out, unreadable_bytes) = (source.steps, source.left_out, source.unreadable_bytes);
     Ok(Became::Exported { steps, left_out, unreadable_bytes })
+}
+
+/// Takes what was made of an earlier state of a bundle out of the folder, its record first: it is not complete any more.
+fn withdraw(source: &Source, record: &Path, out: &Path) -> Result<()> {
+    for path in [record.to_owned()].into_iter().chain(source.files.iter().map(|file| out.join(&file.path))) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(format!("removing {}", path.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What lies beside a bundle: `<file>.transcript.json`, `.vtt` or `.srt`, and `<file>.corrections.json`.
@@ -371,41 +396,57 @@ fn source_at(path: &Path) -> Option<Source> {
 
 /// Writes JSON so that it is there whole or not at all.
 fn put(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| Error::coding("a record")(&error))?;
+    bytes.push(b'\n');
+    put_bytes(path, &bytes)
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn put_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     let part = with_suffix(path, &format!(".part-{}", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&part)?;
-        serde_json::to_writer_pretty(&mut file, value)?;
-        file.write_all(b"\n")?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, path)
     };
     write().map_err(|error| {
+        // It says what failed first.
         let _ = fs::remove_file(&part);
         Error::io(format!("writing {}", path.display()))(error)
     })
 }
 
-/// Writes what sums up all that is in the folder.
+/// Writes what sums up all that is in the folder, until nothing has come meanwhile: runs on other machines may fill it, too.
 fn sum_up(options: &Options, format: &dyn Format) -> Result<()> {
-    let folder = options.out.join("sources");
+    let mut sources = sources_in(&options.out)?;
+    loop {
+        let has_steps = |split: &str| sources.iter().any(|source| source.split == split && source.steps > 0);
+        let splits = options.splits.iter().map(|(name, _)| &name[..]);
+        let filled: Vec<&str> = splits.filter(|split| has_steps(split)).collect();
+        if let Some((name, text)) = format.card(&filled) {
+            put_bytes(&options.out.join(name), text.as_bytes())?;
+        }
+        let whole = json!({
+            "praxis_version": env!("CARGO_PKG_VERSION"), "options": described(options),
+            "steps": sources.iter().map(|source| source.steps).sum::<u64>(), "sources": sources,
+        });
+        put(&options.out.join("export.json"), &whole)?;
+        let now = sources_in(&options.out)?;
+        if now == sources {
+            return Ok(());
+        }
+        sources = now;
+    }
+}
+
+/// What is complete in the folder, by id.
+fn sources_in(out: &Path) -> Result<Vec<Source>> {
+    let folder = out.join("sources");
     let listed = fs::read_dir(&folder).map_err(Error::io(format!("reading {}", folder.display())))?;
     let mut sources: Vec<Source> = listed.filter_map(|entry| source_at(&entry.ok()?.path())).collect();
     sources.sort_by(|one, other| one.bundle_id.cmp(&other.bundle_id));
-    let splits: Vec<&str> = options.splits.iter().map(|(name, _)| &name[..]).collect();
-    let with_steps = |split: &&str| sources.iter().any(|source| source.split == **split && source.steps > 0);
-    let filled: Vec<&str> = splits.into_iter().filter(with_steps).collect();
-    if let Some((name, text)) = format.card(&filled) {
-        let (path, part) =
-            (options.out.join(name), options.out.join(format!(".{name}.part-{}", std::process::id())));
-        fs::write(&part, text)
-            .and_then(|()| fs::rename(&part, &path))
-            .map_err(Error::io(format!("writing {}", path.display())))?;
-    }
-    let whole = json!({
-        "praxis_version": env!("CARGO_PKG_VERSION"), "options": described(options),
-        "steps": sources.iter().map(|source| source.steps).sum::<u64>(), "sources": sources,
-    });
-    put(&options.out.join("export.json"), &whole)
+    Ok(sources)
 }
 
 #[cfg(test)]

@@ -315,6 +315,26 @@ fn corrections_beside_the_bundle_are_applied() -> Result<()> {
     let steps = steps(&out)?;
     assert_eq!(steps.len() + 1, answer["actions"].as_array().unwrap().len());
     assert_eq!(steps[0]["action"]["label"], "Open the file");
+    // Corrected again, by the deletion of almost all: pictures of what is gone are gone, too.
+    let all =
+        (1..answer["actions"].as_array().unwrap().len()).map(|id| json!({"change": "delete", "id": id}));
+    let corrections =
+        json!({"reducer_version": answer["reducer_version"], "changes": all.collect::<Vec<_>>()});
+    std::fs::write(&beside, corrections.to_string())?;
+    ok(&export)?;
+    let sources = files(&out)?;
+    let listed =
+        sources.as_object().context("no sources")?.values().flat_map(|files| files.as_array().unwrap());
+    let mut listed: Vec<PathBuf> = listed.map(|file| out.join(file["path"].as_str().unwrap())).collect();
+    let of_bundle = std::fs::read_dir(out.join("train"))?.next().context("no bundle")??.path();
+    let mut there = Vec::new();
+    for folder in [of_bundle.join("images"), of_bundle] {
+        let entries = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        there.extend(entries.filter(|path| path.is_file()));
+    }
+    listed.sort();
+    there.sort();
+    assert_eq!(there, listed);
     std::fs::write(&beside, r#"{"reducer_version": 1, "changes": []}"#)?;
     let output = run(&export)?;
     assert_eq!(output.status.code(), Some(1));
@@ -426,6 +446,8 @@ fn bad_input_is_named_and_nothing_half_written_is_left() -> Result<()> {
     refused(&[&fixture("not-mcap.mcap")], "jsonl", &at("e"), 1, "not-mcap.mcap")?;
     refused(&[&at("missing.mcap")], "jsonl", &at("f"), 1, "missing.mcap")?;
     refused(&[&sealed], "vtt", &at("g"), 1, "has no transcript")?;
+    // It is there, and said to be damaged, as often as one asks.
+    refused(&[&fixture("sealed-damaged.mcap")], "jsonl", &at("h"), 3, "cannot be read")?;
     refused(&[&fixture("sealed-damaged.mcap")], "jsonl", &at("h"), 3, "cannot be read")?;
     std::fs::create_dir(at("full"))?;
     std::fs::write(at("full/mine.txt"), "mine")?;

@@ -113,13 +113,15 @@ fn report(inputs: &[PathBuf], became: &[Became], out: &Path) -> Result<Done> {
                     ));
                 }
                 if *unreadable_bytes > 0 {
-                    say(&format!(
-                        "{name}: {unreadable_bytes} bytes cannot be read: what they held is missing"
-                    ));
-                    done = if done == Done::No { done } else { Done::DataLost };
+                    done = lost(&name, *unreadable_bytes, done);
                 }
             }
-            Became::WasThere => there += 1,
+            Became::WasThere { unreadable_bytes } => {
+                there += 1;
+                if *unreadable_bytes > 0 {
+                    done = lost(&name, *unreadable_bytes, done);
+                }
+            }
             Became::LeftOut => filtered += 1,
             Became::Failed(error) => {
                 let error = error.to_string();
@@ -138,6 +140,12 @@ fn report(inputs: &[PathBuf], became: &[Became], out: &Path) -> Result<Done> {
     }
     print(&line)?;
     Ok(done)
+}
+
+/// Says that a bundle is damaged.
+fn lost(name: &str, unreadable_bytes: u64, done: Done) -> Done {
+    say(&format!("{name}: {unreadable_bytes} bytes cannot be read: what they held is missing"));
+    if done == Done::No { done } else { Done::DataLost }
 }
 
 fn cores() -> usize {

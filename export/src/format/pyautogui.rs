@@ -72,18 +72,12 @@ pub(super) fn code(action: &Action, from: Option<Point>, to: Option<Point>, plac
     }
 }
 
-/// A key as pyautogui calls it: X11 calls some otherwise.
+/// A key as pyautogui calls it.
 fn pyautogui(key: &str) -> String {
     let lower = key.to_lowercase();
     match &lower[..] {
         "meta" => "win".into(),
-        "return" => "enter".into(),
         "escape" => "esc".into(),
-        "page_up" | "prior" => "pageup".into(),
-        "page_down" | "next" => "pagedown".into(),
-        "caps_lock" => "capslock".into(),
-        "num_lock" => "numlock".into(),
-        "scroll_lock" => "scrolllock".into(),
         "print" => "printscreen".into(),
         _ => lower,
     }
@@ -133,7 +127,7 @@ mod tests {
         action.text = Some("it's \\ü\n\u{1b}".into());
         assert_eq!(code(&action, None, None, Places::Shares), r"pyautogui.write(message='it\'s \\ü\n\x1b')");
         let mut action = at(Kind::Hotkey);
-        (action.keys, action.count) = (Some(vec!["ctrl".into(), "Page_Up".into()]), Some(2));
+        (action.keys, action.count) = (Some(vec!["ctrl".into(), "pageup".into()]), Some(2));
         assert_eq!(
             code(&action, None, None, Places::Shares),
             "pyautogui.hotkey(keys=['ctrl', 'pageup'])\npyautogui.hotkey(keys=['ctrl', 'pageup'])"

@@ -27,8 +27,7 @@ pub(super) struct Point {
 pub(super) struct Row<'a> {
     bundle_id: String,
     index: u64,
-    #[serde(flatten)]
-    action: Named<'a>,
+    action: &'a Action,
     display: u8,
     /// Where the display was, in root pixels.
     screen: Option<Rect>,
@@ -39,11 +38,6 @@ pub(super) struct Row<'a> {
     observation: Option<Observation>,
     after: Option<Outcome>,
     narration: &'a [Span],
-}
-
-#[derive(Debug, Serialize)]
-struct Named<'a> {
-    action: &'a Action,
 }
 
 /// The picture before the action.
@@ -103,7 +97,7 @@ impl<'a> Row<'a> {
         Self {
             bundle_id: bundle.id(),
             index: step.index,
-            action: Named { action: &step.action },
+            action: &step.action,
             display: step.display,
             screen: step.screen,
             from: places.0,
