@@ -1,9 +1,11 @@
 //! Bundles as files of the machine, for those who read: open, sum up, check, show a picture.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::check::{Report, check};
@@ -22,6 +24,10 @@ use crate::{Channel, Error, Manifest, Result, Track};
 
 /// Ending of a live file's name.
 pub const LIVE_SUFFIX: &str = ".live.mcap";
+/// Messages of different tracks stand in a file out of order by no more than this.
+const LATE_NANOS: u64 = 5_000_000_000;
+/// Messages that wait for older ones before the oldest of them go out.
+const MAX_WAITING_EVENTS: usize = 20_000;
 /// Ending of a temporary file's name.
 pub const TEMPORARY_SUFFIX: &str = ".part";
 
@@ -128,6 +134,38 @@ pub fn for_each_message(
         Ok(())
     })?;
     facts.manifest().map(|_| unreadable_bytes)
+}
+
+/// Hands out the JSON messages of the tracks that are wanted, in order of time: track, session time, fields. Returns how many bytes
+/// of the file cannot be read.
+///
+/// # Errors
+/// As [`for_each_message`]; `Json` if a message is no JSON object.
+pub fn for_each_event(
+    path: &Path,
+    is_wanted: impl Fn(Track) -> bool,
+    mut each: impl FnMut(Track, u64, Map<String, Value>) -> Result<()>,
+) -> Result<u64> {
+    let mut waiting: BTreeMap<(u64, u64), (Track, Map<String, Value>)> = BTreeMap::new();
+    let mut number = 0;
+    let unreadable_bytes = for_each_message(path, |channel, _, nanos, data| {
+        let track = channel.track;
+        if matches!(track, Track::Screen(_) | Track::Narration) || !is_wanted(track) {
+            return Ok(());
+        }
+        let fields = serde_json::from_slice(data).map_err(Error::json(track.name()))?;
+        waiting.insert((nanos, number), (track, fields));
+        number += 1;
+        if waiting.len() > MAX_WAITING_EVENTS {
+            // Tracks are out of order by no more than a few seconds: older ones can go out.
+            let later = waiting.split_off(&(nanos.saturating_sub(LATE_NANOS), 0));
+            let ready = std::mem::replace(&mut waiting, later);
+            ready.into_iter().try_for_each(|((nanos, _), (track, fields))| each(track, nanos, fields))?;
+        }
+        Ok(())
+    })?;
+    waiting.into_iter().try_for_each(|((nanos, _), (track, fields))| each(track, nanos, fields))?;
+    Ok(unreadable_bytes)
 }
 
 /// The newest picture of a display at or before a session time. A finished file is read from the keyframe before

@@ -265,7 +265,7 @@ test('narration is placed so that it is heard when its picture is seen, and anew
 });
 
 /** A player of two displays with a picture each second, whose displays can be out of reach or damaged. */
-async function openPlayer(t: { after(work: () => void): void }) {
+async function openPlayer(t: { after(work: () => void): void }, firsts: Record<number, number> = { 0: 0, 1: 0 }) {
   const troubles = new Map<number, 'source' | 'damaged'>();
   /** What the question for neighbours waits for, and how often it was told that there is no picture. */
   const slow = { gate: Promise.resolve(), numLost: 0 };
@@ -281,6 +281,7 @@ async function openPlayer(t: { after(work: () => void): void }) {
       if (question.ask === 'picture') return picture(question.display, question.nanos);
       if (question.ask !== 'pictureBeside') return new Promise(() => undefined);
       await slow.gate;
+      if (question.nanos < firsts[question.display]) return question.isNext ? firsts[question.display] : undefined;
       return question.isNext ? Math.floor(question.nanos / 1e9 + 1) * 1e9 : Math.ceil(question.nanos / 1e9 - 1) * 1e9;
     },
     giveBack: () => undefined,
@@ -368,6 +369,22 @@ test('who plays is done with steps that have not been taken', async (t) => {
   await settle();
   assert.equal(player.state.name, 'playing');
   assert.ok(player.nanos >= 40.5e9, `${player.nanos}`);
+});
+
+test('the place stays when a display is shown that starts later, and nothing jumps there', async (t) => {
+  const { player } = await openPlayer(t, { 0: 0, 1: 40e9 });
+  await player.seek(3e9);
+  player.showDisplays([1]);
+  await settle();
+  assert.equal(player.nanos, 3e9);
+  await player.seek(player.nanos - 1e9);
+  assert.equal(player.nanos, 2e9);
+  player.showDisplays([0, 1]);
+  await settle();
+  assert.equal(player.nanos, 2e9);
+  // Displays that begin together begin with the one that is shown.
+  const other = await openPlayer(t, { 0: 3e6, 1: 0 });
+  assert.equal(other.player.nanos, 3e6);
 });
 
 test('a drag goes on when the connection is back', async (t) => {

@@ -202,37 +202,22 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
         true => None,
         false => Some(arguments.track.iter().map(|name| printed_track(name)).collect::<Result<_>>()?),
     };
-    let mut lines: Vec<(u64, String)> = Vec::new();
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut failure = None;
-    // Tracks are out of order by no more than a few seconds: older lines can go out.
-    let mut flush = |lines: &mut Vec<(u64, String)>, until: u64| -> std::io::Result<()> {
-        lines.sort_by_key(|(nanos, _)| *nanos);
-        let ready = lines.partition_point(|(nanos, _)| *nanos < until);
-        lines.drain(..ready).try_for_each(|(_, line)| writeln!(out, "{line}"))
-    };
-    let unreadable_bytes = file::for_each_message(&arguments.file, |channel, _, nanos, data| {
-        let track = channel.track;
-        let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&track));
-        if !is_wanted || matches!(track, Track::Screen(_) | Track::Narration) || failure.is_some() {
-            return Ok(());
-        }
-        let json = |source| praxis_bundle::Error::Json { what: track.name(), source };
-        let fields: serde_json::Map<String, Value> = serde_json::from_slice(data).map_err(json)?;
-        let mut line = json!({"track": track.name(), "session_time_nanos": nanos});
-        if let Value::Object(object) = &mut line {
-            object.extend(fields);
-        }
-        lines.push((nanos, line.to_string()));
-        if lines.len() > 20_000 {
-            failure = flush(&mut lines, nanos.saturating_sub(5_000_000_000)).err();
+    let is_wanted = |track: Track| wanted.as_ref().is_none_or(|wanted| wanted.contains(&track));
+    let unreadable_bytes = file::for_each_event(&arguments.file, is_wanted, |track, nanos, fields| {
+        if failure.is_none() {
+            let mut line = json!({"track": track.name(), "session_time_nanos": nanos});
+            if let Value::Object(object) = &mut line {
+                object.extend(fields);
+            }
+            failure = writeln!(out, "{line}").err();
         }
         Ok(())
     })?;
-    if let Some(error) = failure {
+    if let Some(error) = failure.map_or_else(|| out.flush().err(), Some) {
         return Err(error.into());
     }
-    flush(&mut lines, u64::MAX)?;
     Ok(done(unreadable_bytes))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use praxis_bundle::{Track, file};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Bundle, Format, Written, create};
 use crate::{Error, Result};
@@ -31,10 +31,6 @@ const COLUMNS: [(&str, &[&str]); 20] = [
     ("gap_reason", &["reason"]),
     ("gap_detail", &["detail"]),
 ];
-/// Messages of different tracks stand in the file out of order by no more than this.
-const LATE_NANOS: u64 = 5_000_000_000;
-const MAX_WAITING: usize = 20_000;
-
 pub(super) struct Csv;
 
 impl Format for Csv {
@@ -47,31 +43,20 @@ impl Format for Csv {
         let mut out = csv::Writer::from_writer(create(&path)?);
         let names = COLUMNS.iter().map(|(name, _)| *name);
         out.write_record(["session_time_nanos", "track"].into_iter().chain(names)).map_err(failed)?;
-        let mut lines: Vec<(u64, Vec<String>)> = Vec::new();
-        let mut flush = |lines: &mut Vec<(u64, Vec<String>)>, until: u64| {
-            lines.sort_by_key(|(nanos, _)| *nanos);
-            let ready = lines.partition_point(|(nanos, _)| *nanos < until);
-            lines.drain(..ready).try_for_each(|(_, line)| out.write_record(line))
-        };
+        let is_listed =
+            |track: Track| matches!(track, Track::Pointer | Track::Keys | Track::Windows | Track::Markers);
         let mut failure = None;
-        file::for_each_message(&bundle.session.path, |channel, _, nanos, data| {
-            let track = channel.track;
-            let is_listed = matches!(track, Track::Pointer | Track::Keys | Track::Windows | Track::Markers);
-            if !is_listed || failure.is_some() {
-                return Ok(());
-            }
-            let json = |source| praxis_bundle::Error::Json { what: track.name(), source };
-            let message: Map<String, Value> = serde_json::from_slice(data).map_err(json)?;
-            let message = Value::Object(message);
-            let cells =
-                COLUMNS.iter().map(|(_, place)| cell(place.iter().fold(&message, |value, key| &value[key])));
-            lines.push((nanos, [nanos.to_string(), track.name()].into_iter().chain(cells).collect()));
-            if lines.len() > MAX_WAITING {
-                failure = flush(&mut lines, nanos.saturating_sub(LATE_NANOS)).err();
+        file::for_each_event(&bundle.session.path, is_listed, |track, nanos, fields| {
+            if failure.is_none() {
+                let message = Value::Object(fields);
+                let cells = COLUMNS
+                    .iter()
+                    .map(|(_, place)| cell(place.iter().fold(&message, |value, key| &value[key])));
+                failure = out.write_record([nanos.to_string(), track.name()].into_iter().chain(cells)).err();
             }
             Ok(())
         })?;
-        failure.map_or_else(|| flush(&mut lines, u64::MAX), Err).map_err(failed)?;
+        failure.map_or(Ok(()), Err).map_err(failed)?;
         out.flush().map_err(Error::io(format!("writing {}", path.display())))?;
         Ok(Written { steps: bundle.steps.len() as u64, left_out: 0 })
     }

@@ -29,6 +29,9 @@ const FRAME_SHARE = 0.05;
 /** When a picture cannot be shown, the next try is at the one after it, or so much later in the session. */
 const LOST_NANOS = 250_000_000;
 
+/** Displays whose first pictures are no further apart begin together. */
+const TOGETHER_NANOS = 1_000_000_000;
+
 export interface Hooks {
   /** Something but the time has changed. */
   changed(): void;
@@ -155,7 +158,7 @@ export class Player {
     this.ahead.forget();
     this.send({ name: 'pause' });
     // What is shown may be a picture behind: a paused player shows the one of its time.
-    if (this.state.name === 'paused' && !this.showsAll(this.nanos)) this.seek(this.nanos);
+    if (this.state.name === 'paused' && !this.showsAll(this.nanos)) void this.goTo(this.nanos);
   }
 
   toggle(): void {
@@ -166,13 +169,12 @@ export class Player {
   /** Goes to a session time; only the newest target counts, and whether it plays stays as it was. */
   seek(nanos: number): Promise<void> {
     this.steps = [];
-    return this.goTo(nanos);
+    return this.goTo(this.clamp(nanos));
   }
 
-  private async goTo(nanos: number): Promise<void> {
+  private async goTo(target: number): Promise<void> {
     if (!this.info) return;
     this.scrubs.clear();
-    const target = this.clamp(nanos);
     const request = ++this.request;
     this.hold();
     this.ahead.forget();
@@ -225,8 +227,10 @@ export class Player {
     this.shown = displays;
     this.held.clear();
     for (const display of this.unreached) if (!displays.includes(display)) this.reach(display);
+    this.steps = [];
     this.hooks.changed();
-    this.seek(this.nanos);
+    // The place stays, also where this display has nothing to show yet.
+    void this.goTo(this.nanos);
   }
 
   /** To the picture after or before the one that is shown, as they were recorded. Each step asked for is taken. */
@@ -267,7 +271,7 @@ export class Player {
     this.retryAt = Infinity;
     this.held.clear();
     if (this.state.name === 'scrubbing') this.scrub(this.nanos);
-    else this.seek(this.nanos);
+    else void this.goTo(this.nanos);
   }
 
   /** To be called for every frame that is drawn. */
@@ -475,9 +479,11 @@ export class Player {
   }
 
   private clamp(nanos: number): number {
-    // Before its first picture nothing was shown yet: there is nothing to go to.
-    const first = Math.min(...this.shown.map((display) => this.firsts.get(display) ?? Infinity));
-    return Math.floor(Math.min(Math.max(first === Infinity ? 0 : first, nanos), this.durationNanos));
+    // Before the first picture nothing was shown yet: there is nothing to go to.
+    const firstOf = (displays: Iterable<number>) => Math.min(...[...displays].map((display) => this.firsts.get(display) ?? Infinity));
+    const [first, own] = [firstOf(this.firsts.keys()), firstOf(this.shown)];
+    const start = own - first < TOGETHER_NANOS ? own : first;
+    return Math.floor(Math.min(Math.max(start === Infinity ? 0 : start, nanos), this.durationNanos));
   }
 
   private send(event: Event): void {
