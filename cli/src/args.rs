@@ -281,8 +281,14 @@ pub(crate) struct Open {
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// Bundles, or folders of them
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "from", conflicts_with = "from", value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Instead of inputs: what a collector has verified, with a lead's or reviewer's token in PRAXIS_TOKEN
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// A file with the token, instead of PRAXIS_TOKEN
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) token_file: Option<PathBuf>,
     /// The format
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Name::ALL.map(Name::as_str)))]
     pub(crate) format: String,
@@ -298,6 +304,9 @@ pub(crate) struct Export {
     /// Largest size of a picture: larger ones are made smaller, and places with them
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size_px)]
     pub(crate) most_px: Option<(u32, u32)>,
+    /// owamcap, foxglove: pictures a second at most; lerobot: rows a second
+    #[arg(long, default_value = "5", value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=12))]
+    pub(crate) rate: u32,
     /// A Parquet or tar file is closed when it has so many MiB
     #[arg(long, default_value = "512", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub(crate) shard: u64,

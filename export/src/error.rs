@@ -36,6 +36,12 @@ pub enum Error {
         /// What is wrong and what to do.
         why: String,
     },
+    /// A bundle that is elsewhere cannot be fetched.
+    #[error("{why}")]
+    Fetch {
+        /// Why.
+        why: String,
+    },
     /// A picture or a table cannot be coded.
     #[error("{what} cannot be written: {why}")]
     Coding {

@@ -8,6 +8,7 @@
 
 mod error;
 pub mod format;
+pub mod frames;
 pub mod image;
 pub mod plan;
 pub mod run;

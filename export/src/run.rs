@@ -32,6 +32,8 @@ pub struct Options {
     pub out: PathBuf,
     /// How pictures are written.
     pub pictures: Pictures,
+    /// Pictures a second of formats that are not made of steps.
+    pub rate: u32,
     /// A file that holds many steps is closed when it has so many bytes.
     pub shard_bytes: u64,
     /// Parts of the data set with their shares; all bundles of an expert are in one of them.
@@ -120,11 +122,51 @@ struct Source {
     files: Vec<Written>,
 }
 
+impl Source {
+    /// Whether all of its files are there.
+    fn is_whole(&self, out: &Path) -> bool {
+        self.files.iter().all(|file| out.join(&file.path).exists())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
     path: String,
     bytes: u64,
     sha256: String,
+}
+
+/// A bundle to be exported.
+pub struct Input<'a> {
+    /// Its file.
+    pub path: PathBuf,
+    /// Set if the file is not here yet.
+    pub remote: Option<Remote<'a>>,
+}
+
+/// A bundle that is fetched when its turn comes; its file goes when it has been exported.
+pub struct Remote<'a> {
+    /// Its id.
+    pub bundle_id: String,
+    /// Its SHA-256, hexadecimal: one that is in the folder already is not fetched.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Fetches it into the input's file.
+    pub fetch: Box<dyn Fn(&Path) -> Result<()> + Sync + 'a>,
+}
+
+impl From<PathBuf> for Input<'_> {
+    fn from(path: PathBuf) -> Self {
+        Self { path, remote: None }
+    }
+}
+
+impl Input<'_> {
+    fn bytes(&self) -> u64 {
+        let of_file = || fs::metadata(&self.path).map_or(0, |there| there.len());
+        self.remote.as_ref().map_or_else(of_file, |remote| remote.bytes)
+    }
 }
 
 /// Exports bundles. What became of each is in the order of the inputs.
@@ -133,14 +175,13 @@ struct Written {
 /// `Folder` if the folder holds something else, or an export with other options; `Io` if it cannot be written to. What fails for
 /// one input is in its place in the answer.
 pub fn run(
-    inputs: &[PathBuf],
+    inputs: &[Input<'_>],
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Became>> {
     let format = options.format.format();
     prepare(options)?;
-    let sizes: Vec<u64> =
-        inputs.iter().map(|path| fs::metadata(path).map_or(0, |there| there.len())).collect();
+    let sizes: Vec<u64> = inputs.iter().map(Input::bytes).collect();
     let done: Vec<Mutex<u64>> = inputs.iter().map(|_| Mutex::new(0)).collect();
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let taken = Mutex::new(HashSet::new());
@@ -161,8 +202,8 @@ pub fn run(
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = inputs.get(at) else { return };
-                    let result = unit(path, &*format, options, threads, &taken, &|part| tell(at, part));
+                    let Some(input) = inputs.get(at) else { return };
+                    let result = one(input, &*format, options, threads, &taken, &|part| tell(at, part));
                     if let Ok(mut became) = became[at].lock() {
                         *became = Some(result.unwrap_or_else(Became::Failed));
                     }
@@ -227,16 +268,46 @@ fn prepare(options: &Options) -> Result<()> {
 
 /// The options that decide what is written.
 fn described(options: &Options) -> Value {
-    let Options { format, pictures, shard_bytes, splits, seed, .. } = options;
+    let Options { format, pictures, rate, shard_bytes, splits, seed, .. } = options;
     let most_px = if let Size::Most(width, height) = pictures.size { Some((width, height)) } else { None };
     json!({
         "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": most_px,
-        "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
+        "rate": rate, "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
         "observation": {
             "rule": "before", "guard_nanos": GUARD_NANOS, "reference_nanos": REFERENCE_NANOS, "like_share": LIKE_SHARE,
             "after_still_nanos": STILL_NANOS, "after_most_nanos": MAX_AFTER_NANOS,
         },
     })
+}
+
+/// Exports an input, which is fetched for it if need be.
+fn one(
+    input: &Input<'_>,
+    format: &dyn Format,
+    options: &Options,
+    threads: usize,
+    taken: &Mutex<HashSet<String>>,
+    progress: &dyn Fn(f64),
+) -> Result<Became> {
+    let path = &input.path;
+    let Some(remote) = &input.remote else {
+        return unit(path, format, options, threads, taken, progress);
+    };
+    let there = source_at(&record_of(options, &remote.bundle_id));
+    let is_there = |source: &Source| {
+        source.sha256 == remote.sha256 && source.beside_sha256.is_empty() && source.is_whole(&options.out)
+    };
+    if let Some(source) = there.filter(is_there) {
+        return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
+    }
+    (remote.fetch)(path)?;
+    let became = unit(path, format, options, threads, taken, progress);
+    fs::remove_file(path).map_err(Error::io(format!("removing {}", path.display())))?;
+    became
+}
+
+fn record_of(options: &Options, bundle_id: &str) -> PathBuf {
+    options.out.join("sources").join(format!("{bundle_id}.json"))
 }
 
 fn unit(
@@ -257,11 +328,11 @@ fn unit(
     if !options.filter.takes(&session) {
         return Ok(Became::LeftOut);
     }
-    let record = options.out.join("sources").join(format!("{bundle_id}.json"));
+    let record = record_of(options, &bundle_id);
     let is_same = |source: &Source| {
         source.sha256 == session.sha256
             && source.beside_sha256 == beside.sha256
-            && source.files.iter().all(|file| options.out.join(&file.path).exists())
+            && source.is_whole(&options.out)
     };
     let before = source_at(&record);
     if let Some(source) = before.as_ref().filter(|source| is_same(source)) {

@@ -137,6 +137,28 @@ impl Session {
         Ok(file::open(&self.path)?)
     }
 
+    /// Hands out every readable message: channel, sequence number, session time, payload.
+    ///
+    /// # Errors
+    /// As reading fails, or what `each` returns.
+    pub fn for_each_message(
+        &self,
+        mut each: impl FnMut(Channel, u32, u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut failure = None;
+        let read = file::for_each_message(&self.path, |channel, sequence, nanos, data| {
+            each(channel, sequence, nanos, data).map_err(|error| {
+                failure = Some(error);
+                praxis_bundle::Error::WriterFailed
+            })
+        });
+        match (failure, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(error.into()),
+            (None, Ok(_)) => Ok(()),
+        }
+    }
+
     /// Where a display was at a time, in root pixels; `None` if nothing says so.
     #[must_use]
     pub fn screen(&self, display: u8, nanos: u64) -> Option<Rect> {

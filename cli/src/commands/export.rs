@@ -9,8 +9,9 @@ use praxis_bundle::file::LIVE_SUFFIX;
 use praxis_capture_core::clock::{SystemTime, Time};
 use praxis_export::format::Name;
 use praxis_export::image::{Coding, Options as Pictures, Size};
-use praxis_export::run::{Became, Filter, Options, Progress};
+use praxis_export::run::{Became, Filter, Input, Options, Progress, Remote};
 
+use super::collected::{Collector, Listed};
 use super::{clock_text, printable};
 use crate::Done;
 use crate::args::Export;
@@ -20,7 +21,7 @@ use crate::terminal::{print, say, show_status};
 const SOON: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: Export) -> Result<Done> {
-    let inputs = inputs(&arguments.inputs)?;
+    let paths = inputs(&arguments.inputs)?;
     let format = Name::ALL.into_iter().find(|name| name.as_str() == arguments.format);
     let splits = match arguments.split.is_empty() {
         true => vec![("train".into(), 100)],
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
             coding: if arguments.webp { Coding::WebP } else { Coding::Png },
             size: arguments.most_px.map_or(Size::Own, |(width, height)| Size::Most(width, height)),
         },
+        rate: arguments.rate,
         shard_bytes: arguments.shard << 20,
         splits,
         seed: arguments.seed,
@@ -46,12 +48,46 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
             least_nanos: (arguments.min_length * 1e9) as u64,
         },
     };
+    let collector = arguments.from.map(|url| Collector::new(&url, arguments.token_file.as_deref())).transpose()?;
+    let (inputs, left_out) = match &collector {
+        Some(collector) => collected(collector, &options)?,
+        None => (paths.into_iter().map(Input::from).collect(), 0),
+    };
     let started = SystemTime.monotonic_nanos();
     let became = praxis_export::run::run(&inputs, &options, &|progress| {
         show(progress, inputs.len(), Duration::from_nanos(SystemTime.monotonic_nanos() - started));
     })?;
     show_status("");
-    report(&inputs, &became, &options.out)
+    report(&inputs, &became, left_out, &options.out)
+}
+
+/// What a collector has of what was asked for; and how many bundles the filter leaves out before they are fetched.
+fn collected<'a>(collector: &'a Collector, options: &Options) -> Result<(Vec<Input<'a>>, u64)> {
+    let listed = collector.bundles(options.filter.project.as_deref())?;
+    ensure!(!listed.is_empty(), "the collector has no verified bundle of that project");
+    let (wanted, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|bundle| is_wanted(bundle, &options.filter));
+    let input = |bundle: Listed| {
+        let path = options.out.join(format!(".part-fetched-{}.mcap", bundle.bundle_id));
+        let remote = Remote {
+            bundle_id: bundle.bundle_id.clone(),
+            sha256: bundle.sha256.clone(),
+            bytes: bundle.bytes,
+            fetch: Box::new(move |to| {
+                let failed = |error: anyhow::Error| praxis_export::Error::Fetch { why: format!("{error:#}") };
+                collector.fetch(&bundle, to).map_err(failed)
+            }),
+        };
+        Input { path, remote: Some(remote) }
+    };
+    Ok((wanted.into_iter().map(input).collect(), others.len() as u64))
+}
+
+fn is_wanted(bundle: &Listed, filter: &Filter) -> bool {
+    let is_of = filter.experts.is_empty() || filter.experts.contains(&bundle.expert);
+    let facts = bundle.facts.as_ref();
+    is_of
+        && facts.is_none_or(|facts| facts.duration_nanos >= filter.least_nanos)
+        && facts.is_none_or(|facts| filter.outcome.is_none() || facts.outcome == filter.outcome)
 }
 
 /// The bundles that are meant: a folder stands for all that are in it, and in its folders.
@@ -99,11 +135,14 @@ fn show(progress: Progress, all: usize, elapsed: Duration) {
 }
 
 /// Says what became of each bundle.
-fn report(inputs: &[PathBuf], became: &[Became], out: &Path) -> Result<Done> {
-    let (mut exported, mut there, mut filtered, mut steps) = (0u64, 0u64, 0u64, 0u64);
+fn report(inputs: &[Input<'_>], became: &[Became], left_out: u64, out: &Path) -> Result<Done> {
+    let (mut exported, mut there, mut filtered, mut steps) = (0u64, 0u64, left_out, 0u64);
     let mut done = Done::Fine;
-    for (path, became) in inputs.iter().zip(became) {
-        let name = printable(&path.display().to_string());
+    for (input, became) in inputs.iter().zip(became) {
+        let name = match &input.remote {
+            Some(remote) => remote.bundle_id.clone(),
+            None => printable(&input.path.display().to_string()),
+        };
         match became {
             Became::Exported { steps: written, left_out, unreadable_bytes } => {
                 (exported, steps) = (exported + 1, steps + written);

@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod actions;
+mod collected;
 mod doctor;
 mod export;
 mod files;

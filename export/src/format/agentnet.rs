@@ -5,12 +5,11 @@
 
 use std::path::Path;
 
-use praxis_actions::{Action, Kind};
 use praxis_bundle::manifest::Outcome;
 use serde_json::{Value, json};
 
 use super::pyautogui::{Places, code};
-use super::row::places;
+use super::row::{places, words};
 use super::{Bundle, Format, Written, put_image};
 use crate::{Error, Result};
 
@@ -74,28 +73,4 @@ fn step(index: usize, image: &str, code: &str, action: &str, thought: &str) -> V
 /// What was said, as far as a transcript says so.
 fn thought(said: &[crate::transcript::Span]) -> String {
     said.iter().filter_map(|span| span.text.as_deref()).collect::<Vec<_>>().join(" ")
-}
-
-/// An action in words.
-fn words(action: &Action) -> String {
-    if let Some(label) = &action.label {
-        return label.clone();
-    }
-    let held: String = action.modifiers.iter().map(|name| format!("{name}+")).collect();
-    let inside = action.window.as_ref().map_or_else(String::new, |window| format!(" in {:?}", window.title));
-    let done = match (action.kind, action.clicks) {
-        (Kind::Click, _) if action.is_long => "long click".into(),
-        (Kind::Click, Some(2)) => "double click".into(),
-        (Kind::Click, Some(3)) => "triple click".into(),
-        (Kind::Click, _) => "click".into(),
-        (Kind::Drag, _) => "drag".into(),
-        (Kind::Scroll, _) => "scroll".into(),
-        (Kind::Type, _) => format!("type {:?}", action.text.as_deref().unwrap_or_default()),
-        (Kind::Press | Kind::Hotkey, _) => {
-            format!("press {}", action.keys.as_deref().unwrap_or_default().join("+"))
-        }
-        (Kind::Hover, _) => "hover".into(),
-        (Kind::Wait, _) => format!("wait {} s", (action.end_nanos - action.start_nanos) / 1_000_000_000),
-    };
-    format!("{held}{done}{inside}")
 }

@@ -3,20 +3,26 @@
 mod agentnet;
 mod anthropic;
 mod csv;
+mod foxglove;
 mod jsonl;
 mod keys;
+mod lerobot;
 mod mp4;
 mod openai;
 mod osworld;
+mod owamcap;
 mod parquet;
 mod pyautogui;
 mod row;
+mod tape;
 mod text;
 mod wav;
 mod webdataset;
 
 use std::fs::File;
 use std::path::Path;
+
+use praxis_bundle::Track;
 
 use crate::image::{Image, Options as Pictures};
 use crate::plan::Step;
@@ -127,6 +133,12 @@ pub enum Name {
     Openai,
     /// A trajectory of `OSWorld`.
     Osworld,
+    /// Messages of Open World Agents, in MCAP.
+    Owamcap,
+    /// Messages of Foxglove, in MCAP.
+    Foxglove,
+    /// Data sets of `LeRobot`.
+    Lerobot,
     /// Videos of the displays.
     Mp4,
     /// The narration, with a map of its samples to session time.
@@ -141,7 +153,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Jsonl,
         Self::Parquet,
         Self::Webdataset,
@@ -149,6 +161,9 @@ impl Name {
         Self::Anthropic,
         Self::Openai,
         Self::Osworld,
+        Self::Owamcap,
+        Self::Foxglove,
+        Self::Lerobot,
         Self::Mp4,
         Self::Wav,
         Self::Vtt,
@@ -167,6 +182,9 @@ impl Name {
             Self::Anthropic => "anthropic",
             Self::Openai => "openai",
             Self::Osworld => "osworld",
+            Self::Owamcap => "owamcap",
+            Self::Foxglove => "foxglove",
+            Self::Lerobot => "lerobot",
             Self::Mp4 => "mp4",
             Self::Wav => "wav",
             Self::Vtt => "vtt",
@@ -186,6 +204,9 @@ impl Name {
             Self::Anthropic => Box::new(anthropic::Anthropic),
             Self::Openai => Box::new(openai::OpenAi),
             Self::Osworld => Box::new(osworld::OsWorld),
+            Self::Owamcap => Box::new(owamcap::OwaMcap),
+            Self::Foxglove => Box::new(foxglove::Foxglove),
+            Self::Lerobot => Box::new(lerobot::LeRobot),
             Self::Mp4 => Box::new(mp4::Mp4),
             Self::Wav => Box::new(wav::Wav),
             Self::Vtt => Box::new(text::Text::Vtt),
@@ -211,4 +232,10 @@ fn put_image(folder: &Path, name: &str, image: &Image) -> Result<()> {
         return Ok(());
     }
     std::fs::write(&path, &image.bytes).map_err(Error::io(format!("writing {}", path.display())))
+}
+
+/// A message of a track as what it is.
+fn parsed<T: serde::de::DeserializeOwned>(track: Track, data: &[u8]) -> Result<T> {
+    let wrong = |source| praxis_bundle::Error::Json { what: track.name(), source };
+    Ok(serde_json::from_slice(data).map_err(wrong)?)
 }

@@ -241,7 +241,8 @@ impl Table {
     }
 }
 
-fn file_fields() -> Fields {
+/// A file inside a table, as `datasets` has it.
+pub(super) fn file_fields() -> Fields {
     Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }
 

@@ -1,6 +1,6 @@
 //! A step as JSON has it: the row that several formats share.
 
-use praxis_actions::Action;
+use praxis_actions::{Action, Kind};
 use praxis_bundle::messages::Rect;
 use serde::Serialize;
 
@@ -135,4 +135,28 @@ pub(super) fn places(step: &Step, image: Option<&Image>) -> (Option<Point>, Opti
     let from = step.action.x_px.zip(step.action.y_px).map(|(x, y)| point(x, y));
     let last = step.action.path.as_ref().and_then(|path| path.last());
     (from, last.map(|last| point(last.x_px, last.y_px)))
+}
+
+/// An action in words.
+pub(super) fn words(action: &Action) -> String {
+    if let Some(label) = &action.label {
+        return label.clone();
+    }
+    let held: String = action.modifiers.iter().map(|name| format!("{name}+")).collect();
+    let inside = action.window.as_ref().map_or_else(String::new, |window| format!(" in {:?}", window.title));
+    let done = match (action.kind, action.clicks) {
+        (Kind::Click, _) if action.is_long => "long click".into(),
+        (Kind::Click, Some(2)) => "double click".into(),
+        (Kind::Click, Some(3)) => "triple click".into(),
+        (Kind::Click, _) => "click".into(),
+        (Kind::Drag, _) => "drag".into(),
+        (Kind::Scroll, _) => "scroll".into(),
+        (Kind::Type, _) => format!("type {:?}", action.text.as_deref().unwrap_or_default()),
+        (Kind::Press | Kind::Hotkey, _) => {
+            format!("press {}", action.keys.as_deref().unwrap_or_default().join("+"))
+        }
+        (Kind::Hover, _) => "hover".into(),
+        (Kind::Wait, _) => format!("wait {} s", (action.end_nanos - action.start_nanos) / 1_000_000_000),
+    };
+    format!("{held}{done}{inside}")
 }
