@@ -8,6 +8,7 @@ import base64
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -335,7 +336,152 @@ def mp4(folder, truth):
         assert difference.mean() < 3, (at, difference.mean())
 
 
-FORMATS = {"mp4": mp4, "anthropic": anthropic, "openai": openai, "osworld": osworld, "jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
+def owamcap(folder, truth):
+    import warnings
+
+    from mcap_owa.highlevel import OWAMcapReader
+
+    warnings.simplefilter("error")
+    command = [truth["program"], "events", truth["bundle"], "--track", "pointer", "--track", "keys"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    epoch = truth["info"]["manifest"]["epoch_wall_nanos"]
+    with OWAMcapReader(only(folder, "train/*-0.mcap")) as reader:
+        assert reader.duration <= truth["info"]["duration_nanos"] + 10**9
+        found = {topic: [message.decoded for message in reader.iter_messages(topics=[topic])] for topic in reader.topics}
+        order = [message.timestamp for message in reader.iter_messages()]
+    assert set(found) == {"screen", "mouse", "keyboard", "window"} and order == sorted(order)
+    mice = [event for event in events if event["track"] == "pointer"]
+    for mouse, event in zip(found["mouse"], mice, strict=True):
+        assert (mouse.x, mouse.y, mouse.timestamp) == (event["x_px"], event["y_px"], epoch + event["session_time_nanos"])
+        kind = {"move": "move", "scroll": "scroll"}.get(event["kind"], "click")
+        assert mouse.event_type == kind
+        if kind == "click":
+            names = {1: "left", 2: "middle", 3: "right", 8: "x1", 9: "x2"}
+            assert mouse.button == names[event["button"]] and mouse.pressed == (event["kind"] == "press")
+        if kind == "scroll":
+            assert (mouse.dx, mouse.dy) == (event["dx"] or 0, event["dy"] or 0)
+    keys = [event for event in events if event["track"] == "keys"]
+    # A key that Windows has no number for is left out.
+    by_time = {key.timestamp - epoch: key for key in found["keyboard"]}
+    assert len(by_time) == len(found["keyboard"]) > len(keys) * 0.9
+    for event in keys:
+        key = by_time.pop(event["session_time_nanos"], None)
+        if key is None:
+            continue
+        assert key.event_type == event["kind"]
+        letter = event["keysym"].upper()
+        if len(letter) == 1 and letter.isalpha():
+            assert key.vk == ord(letter), event
+        if event["keysym"] == "Return":
+            assert key.vk == 0x0D
+    assert not by_time
+    assert len(found["screen"]) > 20
+    for screen in found["screen"][:: len(found["screen"]) // 5]:
+        assert screen.shape == screen.source_shape == (1024, 768)
+        expected = frame(truth, 0, screen.utc_ns - epoch)
+        assert numpy.array_equal(screen.to_rgb_array(), expected)
+    assert any("counter" in window.title for window in found["window"])
+
+
+def rerun_rows(file):
+    """What Rerun makes of a file or folder: component names with how many rows have them."""
+    import rerun
+
+    out = Path(tempfile.mkdtemp()) / "out.rrd"
+    recording = rerun.RecordingStream("praxis_test")
+    recording.save(str(out))
+    recording.log_file_from_path(str(file))
+    recording.flush()
+    recording.disconnect()
+    binary = Path(sys.executable).parent / "rerun"
+    return subprocess.run([str(binary), "rrd", "print", "-vvv", str(out)], check=True, capture_output=True, text=True).stdout
+
+
+def foxglove(folder, truth):
+    from mcap.reader import make_reader
+    from mcap_protobuf.decoder import DecoderFactory
+
+    file = only(folder, "train/*.mcap")
+    epoch = truth["info"]["manifest"]["epoch_wall_nanos"]
+    found = {}
+    with file.open("rb") as stream:
+        for schema, channel, message, decoded in make_reader(stream, decoder_factories=[DecoderFactory()]).iter_decoded_messages():
+            found.setdefault(channel.topic, []).append((schema.name, message.log_time - epoch, decoded))
+    names = {topic: rows[0][0] for topic, rows in found.items()}
+    assert names == {
+        "screen/0": "foxglove.CompressedImage", "screen/0/pointer": "foxglove.ImageAnnotations",
+        "narration": "foxglove.RawAudio", "log": "foxglove.Log",
+    }, names
+    pictures = found["screen/0"]
+    assert len(pictures) > 20
+    for _, nanos, picture in pictures[:: len(pictures) // 5]:
+        assert picture.format == "png" and picture.frame_id == "screen/0"
+        assert picture.timestamp.seconds * 10**9 + picture.timestamp.nanos == nanos + epoch
+        same_picture(truth, 0, nanos, Image.open(io.BytesIO(picture.data)))
+    said = [row for _, _, row in found["log"] if row.name == "action"]
+    starts = [nanos for _, nanos, row in found["log"] if row.name == "action"]
+    assert starts == [action["start_nanos"] for action in truth["actions"]]
+    assert any("drag" in row.message for row in said)
+    with wave.open(truth["voice"]) as sound:
+        expected = sound.getnframes()
+    samples = sum(len(row.data) // 2 for _, _, row in found["narration"])
+    assert abs(samples - expected) < 48_000 * 0.3, (samples, expected)
+    pressed = [row for _, _, row in found["screen/0/pointer"] if row.circles and row.circles[0].diameter > 20]
+    presses = [action for action in truth["actions"] if action["kind"] in ("click", "drag")]
+    assert len(pressed) >= len(presses)
+    printed = rerun_rows(file)
+    assert "EncodedImage" in printed and "TextLog" in printed, printed[-2000:]
+
+
+def lerobot(folder, truth):
+    import pyarrow.parquet
+
+    home = only(folder, "train/*-0")
+    info = json.loads((home / "meta/info.json").read_text())
+    assert info["codebase_version"] == "v3.0" and info["fps"] == 5
+    rows = pyarrow.parquet.read_table(home / "data/chunk-000/file-000.parquet").to_pylist()
+    seconds = truth["info"]["duration_nanos"] / 1e9
+    assert len(rows) == info["total_frames"] == int(seconds * 5) + 1
+    assert set(rows[0]) == set(info["features"])
+    stats = json.loads((home / "meta/stats.json").read_text())
+    for name, length in (("observation.state", 5), ("action", 7)):
+        values = numpy.array([row[name] for row in rows])
+        assert values.shape == (len(rows), length) and info["features"][name]["shape"] == [length]
+        for key, of in (("min", values.min(0)), ("max", values.max(0)), ("mean", values.mean(0)), ("std", values.std(0))):
+            assert numpy.allclose(stats[name][key], of, atol=1e-5), (name, key)
+    for n, row in enumerate(rows):
+        assert row["frame_index"] == row["index"] == n and abs(row["timestamp"] - n / 5) < 1e-5
+        assert row["observation.nanos"] == n * 200_000_000
+        taken = row["observation.image_nanos"]
+        assert taken is None or taken <= row["observation.nanos"]
+    for row in rows[10 :: len(rows) // 5]:
+        picture = Image.open(io.BytesIO(row["observation.images.screen"]["bytes"]))
+        same_picture(truth, 0, row["observation.nanos"], picture)
+    typed = "".join(row["action.text"] for row in rows)
+    for action in truth["actions"]:
+        if action["kind"] == "type" and not action.get("corrections"):
+            assert action["text"] in typed, (action["text"], typed)
+    # Every click is in the state at one tick at least.
+    for action in truth["actions"]:
+        if action["kind"] == "click" and action["button"] in (1, 2, 3):
+            first = -(-action["start_nanos"] // 200_000_000)
+            assert rows[first]["observation.state"][1 + action["button"]] == 1, action
+            assert rows[first - 1]["action"][1 + action["button"]] == 1, action
+            x = rows[first]["observation.state"][0]
+            assert abs(x - action["x_px"] / 1024) < 1e-6
+    turned = sum(abs(row["action"][6]) + abs(row["action"][5]) for row in rows)
+    expected = sum(abs(action.get("dx_ticks") or 0) + abs(action.get("dy_ticks") or 0) for action in truth["actions"])
+    assert turned == expected, (turned, expected)
+    tasks = pyarrow.parquet.read_table(home / "meta/tasks.parquet").to_pandas()
+    assert list(tasks.index) == ["Twenty kinds"] and list(tasks["task_index"]) == [0]
+    printed = rerun_rows(home)
+    rows_of = {name: sum(int(n) for n in re.findall(rf"with (\d+) rows .*- {name} -", printed)) for name in ("/observation.images.screen", "/task")}
+    assert set(rows_of.values()) == {len(rows)}, rows_of
+    assert "EncodedImage" in printed and "Scalars" in printed and "Twenty kinds" in printed, printed[-3000:]
+
+
+FORMATS = {"owamcap": owamcap, "foxglove": foxglove, "lerobot": lerobot, "mp4": mp4, "anthropic": anthropic, "openai": openai, "osworld": osworld, "jsonl": jsonl, "parquet": parquet, "webdataset": webdataset, "agentnet": agentnet, "csv": csv_, "wav": wav, "vtt": cues, "srt": cues}
 
 if __name__ == "__main__":
     name, folder, truth = sys.argv[1:]

@@ -257,6 +257,17 @@ fn tools_of_model_makers_take_their_formats() -> Result<()> {
 }
 
 #[test]
+fn foreign_readers_of_mcap_take_their_messages() -> Result<()> {
+    loads("owamcap", &[])?;
+    loads("foxglove", &[])
+}
+
+#[test]
+fn rerun_opens_a_data_set_of_lerobot() -> Result<()> {
+    loads("lerobot", &[])
+}
+
+#[test]
 fn ffprobe_and_a_decoded_frame_say_that_the_video_is_one() -> Result<()> {
     loads("mp4", &[])
 }
