@@ -342,7 +342,7 @@ def owamcap(folder, truth):
     from mcap_owa.highlevel import OWAMcapReader
 
     warnings.simplefilter("error")
-    command = [truth["program"], "events", truth["bundle"], "--track", "pointer", "--track", "keys"]
+    command = [truth["program"], "events", truth["bundle"], "--track", "pointer", "--track", "keys", "--track", "windows"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     events = [json.loads(line) for line in lines]
     epoch = truth["info"]["manifest"]["epoch_wall_nanos"]
@@ -377,7 +377,11 @@ def owamcap(folder, truth):
         assert screen.shape == screen.source_shape == (1024, 768)
         expected = frame(truth, 0, screen.utc_ns - epoch)
         assert numpy.array_equal(screen.to_rgb_array(), expected)
-    assert any("counter" in window.title for window in found["window"])
+    windows = [event["active"] for event in events if event["track"] == "windows" and event["active"]]
+    for window, active in zip(found["window"], windows, strict=True):
+        left, top, right, bottom = window.rect
+        assert (window.title, left, top) == (active["title"], active["rect"]["x_px"], active["rect"]["y_px"])
+        assert (right - left, bottom - top) == (active["rect"]["width_px"], active["rect"]["height_px"])
 
 
 def rerun_rows(file):
