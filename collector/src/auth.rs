@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 /// Name of the cookie that holds a browser's token.
 pub const COOKIE_NAME: &str = "praxis_token";
 
+/// The header that only our own page sends.
+const OF_THE_PAGE: &str = "x-praxis-page";
+
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +135,14 @@ impl Caller {
         if self.role == Role::Expert { Err(Error::Forbidden("reviewer or lead")) } else { Ok(self) }
     }
 
+    /// Only leads go on.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn as_lead(&self) -> Result<&Self> {
+        if self.role == Role::Lead { Ok(self) } else { Err(Error::Forbidden("lead")) }
+    }
+
     /// Whether this caller may see something of that expert and project.
     #[must_use]
     pub fn may_see(&self, project: &str, expert: &str) -> bool {
@@ -154,8 +165,9 @@ fn secret_of(parts: &Parts) -> Option<Secret> {
         let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| Secret::given(token));
     }
-    // A browser sends it along for pages and reads only: what changes something needs the header.
-    if !parts.method.is_safe() {
+    // A browser sends the cookie along whoever asks it to. What changes something needs a header beside it that a foreign page
+    // may not send: it would have to ask first, and is refused.
+    if !parts.method.is_safe() && !parts.headers.contains_key(OF_THE_PAGE) {
         return None;
     }
     let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());

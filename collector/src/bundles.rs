@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use praxis_page::{Part, RangeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
@@ -179,18 +180,41 @@ async fn content(
     headers: HeaderMap,
 ) -> Result<Response> {
     let bundle = verified(&collector, &caller, id).await?;
+    let part = part_of(&headers, bundle.bytes)?;
+    let reader = collector.store.read(&bundle.upload, part.start, part.length).await?;
+    let name = format!("{}.mcap", bundle.id);
+    // The bytes of a bundle never change; whether one may still have them is asked each time.
+    respond(&part, reader, &Content { sha256: &bundle.sha256, name: &name, kind: "application/octet-stream" })
+}
+
+/// The part of some content that is asked for.
+pub(crate) fn part_of(headers: &HeaderMap, bytes: u64) -> Result<Part> {
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default());
-    let part = Part::of(range, bundle.bytes).map_err(|error| match error {
+    Part::of(range, bytes).map_err(|error| match error {
         RangeError::Outside(bytes) => Error::Range(bytes),
         RangeError::Several => Error::BadRequest(error.to_string()),
-    })?;
-    let reader = collector.store.read(&bundle.upload, part.start, part.length).await?;
+    })
+}
+
+/// What is handed out as a file.
+pub(crate) struct Content<'a> {
+    pub(crate) sha256: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a str,
+}
+
+/// Hands out a part of a file, which `reader` reads.
+pub(crate) fn respond(
+    part: &Part,
+    reader: impl AsyncRead + Send + 'static,
+    content: &Content<'_>,
+) -> Result<Response> {
     let mut response = Body::from_stream(ReaderStream::with_capacity(reader, READ_BYTES)).into_response();
     *response.status_mut() = StatusCode::from_u16(part.status()).unwrap_or(StatusCode::OK);
     let named = [
-        ("etag", format!("\"{}\"", bundle.sha256)),
-        ("content-disposition", format!("attachment; filename=\"{}.mcap\"", bundle.id)),
-        // The bytes of a bundle never change; whether one may still have them is asked each time.
+        ("etag", format!("\"{}\"", content.sha256)),
+        ("content-type", content.kind.to_owned()),
+        ("content-disposition", format!("attachment; filename=\"{}\"", content.name)),
         ("cache-control", "private, no-cache".to_owned()),
     ];
     for (name, value) in part.headers().into_iter().chain(named) {

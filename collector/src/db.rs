@@ -168,11 +168,11 @@ fn upload_of(row: &SqliteRow) -> Result<Upload> {
     })
 }
 
-fn unsigned(row: &SqliteRow, column: &str) -> Result<u64> {
+pub(crate) fn unsigned(row: &SqliteRow, column: &str) -> Result<u64> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
 }
 
-fn signed(number: u64) -> i64 {
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

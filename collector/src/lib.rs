@@ -1,8 +1,9 @@
 //! The collector: takes bundles in by resumable upload, checks them, lists them, and hands them out.
 //!
-//! A request goes from the router to one of [`tus`], [`bundles`], [`page`]; who asks is settled by [`auth`], what is known
+//! A request goes from the router to one of [`tus`], [`bundles`], [`exports`], [`page`]; who asks is settled by [`auth`], what is known
 //! is in [`db`], the bytes are in a [`store`]. What has arrived is checked by [`verify`] in a child process, which also
-//! derives the actions ([`derived`]). Bundle content is parsed in that [`child`] alone, and no capture code is in here.
+//! derives the actions ([`derived`]). Leads ask for [`exports`], which [`exporter`] makes in a child of its own
+//! ([`export_child`]) and [`ledger`] remembers. Bundle content is parsed in these children alone, and no capture code is in here.
 
 pub mod auth;
 mod bundles;
@@ -10,7 +11,12 @@ pub mod child;
 pub mod db;
 mod derived;
 pub mod error;
+pub mod export_child;
+mod exporter;
+mod exports;
+mod ledger;
 mod list;
+mod openapi;
 mod page;
 pub mod store;
 mod tus;
@@ -29,7 +35,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use db::{Db, State, Upload};
@@ -53,6 +59,12 @@ pub struct Collector {
     pub(crate) verifier: Arc<Path>,
     /// Held while something is derived of a bundle that was verified before.
     pub(crate) deriving: Arc<tokio::sync::Mutex<()>>,
+    /// Folder of the archives.
+    pub(crate) exports: Arc<Path>,
+    /// An export was asked for.
+    pub(crate) export_wake: Arc<Notify>,
+    /// The export that was removed last.
+    pub(crate) export_stop: watch::Sender<String>,
     /// Held while it is open: one collector per data folder.
     _lock: Arc<std::fs::File>,
 }
@@ -91,10 +103,18 @@ impl Collector {
             verify_wake: Arc::default(),
             verifier: verifier.into(),
             deriving: Arc::default(),
+            exports: data.join("exports").into(),
+            export_wake: Arc::default(),
+            export_stop: watch::Sender::default(),
             _lock: Arc::new(lock),
         };
         collector.cut_to_what_was_acknowledged().await?;
         Ok(collector)
+    }
+
+    /// Where the archive of an export is.
+    pub(crate) fn archive(&self, export: &str) -> PathBuf {
+        self.exports.join(format!("{export}.tar"))
     }
 
     /// After a crash a file may be longer than its row says; it is cut. One that is shorter was damaged.
@@ -134,6 +154,8 @@ pub async fn make_private(folder: &Path) -> std::io::Result<()> {
 pub fn app(collector: Collector) -> Router {
     let routes = Router::new()
         .merge(bundles::routes())
+        .merge(exports::routes())
+        .merge(openapi::routes())
         .merge(page::routes())
         .merge(tus::routes())
         .route("/healthz", get(|| async { "ok\n" }))
@@ -180,6 +202,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let (cancel, is_over) = (CancellationToken::new(), CancellationToken::new());
     let verifying = tokio::spawn(verify::run(collector.clone(), cancel.clone()));
+    let exporting = tokio::spawn(exporter::run(collector.clone(), cancel.clone()));
     let db = collector.db.clone();
     let holders = collector.holders.clone();
     let (cancelled, over) = (cancel.clone(), is_over.clone());
@@ -200,6 +223,7 @@ pub async fn serve(
     };
     cancel.cancel();
     verifying.await.context("the verifier failed")?;
+    exporting.await.context("the exporter failed")?;
     db.close().await;
     Ok(ended?)
 }

@@ -48,6 +48,24 @@ enum Order {
 }
 
 impl Wanted {
+    /// The verified bundles that a filter takes, the oldest first.
+    pub(crate) fn verified(project: &str, expert: &str, search: &str) -> Self {
+        Self {
+            limit: Some(MAX_ROWS),
+            project: project.to_owned(),
+            expert: expert.to_owned(),
+            state: State::Verified.name().to_owned(),
+            search: search.to_owned(),
+            order: Some(Order::Asc),
+            ..Self::default()
+        }
+    }
+
+    /// The rows after those.
+    pub(crate) fn go_on_after(&mut self, rows: usize) {
+        self.skip = u32::try_from(rows).unwrap_or(u32::MAX);
+    }
+
     /// The part of the query that sorts, made of words of ours alone.
     fn order_by(&self) -> String {
         let (column, usual) = match self.sort {

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use praxis_collector::auth::{Role, Secret};
 use praxis_collector::child::{Expected, verify_here};
 use praxis_collector::db::{Db, now_millis};
+use praxis_collector::export_child::export_here;
 
 use praxis_collector::{Collector, default_data, make_private, serve};
 use tokio::net::TcpListener;
@@ -67,6 +68,9 @@ enum Command {
         #[arg(long)]
         cpu_seconds: u64,
     },
+    /// The child process that makes an export; its task comes by standard input
+    #[command(hide = true)]
+    Export,
 }
 
 #[derive(Subcommand)]
@@ -131,6 +135,9 @@ fn run(arguments: Arguments) -> Result<()> {
         let answer = verify_here(file, &expected, *cpu_seconds)?;
         return Ok(answer.write(&mut std::io::stdout().lock())?);
     }
+    if let Command::Export = &arguments.command {
+        return export_here(&mut std::io::stdin().lock(), &mut std::io::stdout());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(work(arguments))
 }
@@ -190,7 +197,7 @@ async fn change(db: &Db, command: Command) -> Result<()> {
                 bail!("there is no valid token {number}: praxis-collector token list shows them");
             }
         }
-        Command::Serve { .. } | Command::Verify { .. } => {}
+        Command::Serve { .. } | Command::Verify { .. } | Command::Export => {}
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,6 +45,44 @@ pub struct Options {
     pub jobs: usize,
     /// Which bundles are left out.
     pub filter: Filter,
+}
+
+/// How wide and high the largest pictures may be asked to be, in pixels.
+pub const SIDES_PX: RangeInclusive<u32> = 16..=16_384;
+/// Pictures a second that may be asked for: more are not recorded.
+pub const RATES_HZ: RangeInclusive<u32> = 1..=12;
+/// Size of files that may be asked for.
+pub const SHARDS_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+impl Options {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// A sentence that says what does not.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
+        };
+        if let Size::Most(width, height) = self.pictures.size
+            && !(SIDES_PX.contains(&width) && SIDES_PX.contains(&height))
+        {
+            return Err(format!("{width}x{height} is no size of {} to {} pixels", SIDES_PX.start(), SIDES_PX.end()));
+        }
+        if !RATES_HZ.contains(&self.rate) {
+            return Err(format!("{} pictures a second: {} to {} can be had", self.rate, RATES_HZ.start(), RATES_HZ.end()));
+        }
+        if !SHARDS_BYTES.contains(&self.shard_bytes) {
+            return Err("a file is closed when it has 1 MiB to 1 TiB".into());
+        }
+        if self.splits.is_empty() || !self.splits.iter().all(|(name, share)| is_name(name) && *share > 0) {
+            return Err("a part of the data set has a name of letters, digits, _ and -, and a share above 0".into());
+        }
+        let names: HashSet<&String> = self.splits.iter().map(|(name, _)| name).collect();
+        if names.len() < self.splits.len() {
+            return Err("a part of the data set is listed twice".into());
+        }
+        Ok(())
+    }
 }
 
 /// Only bundles of which all of this is true.

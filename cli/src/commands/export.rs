@@ -27,8 +27,6 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
         true => vec![("train".into(), 100)],
         false => arguments.split,
     };
-    let names: HashSet<&str> = splits.iter().map(|(name, _)| &name[..]).collect();
-    ensure!(names.len() == splits.len(), "a part of the data set is listed twice with --split");
     let options = Options {
         format: format.context("there is no such format")?,
         out: arguments.out,
@@ -48,6 +46,7 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
             least_nanos: (arguments.min_length * 1e9) as u64,
         },
     };
+    options.check().map_err(anyhow::Error::msg)?;
     let collector = arguments.from.map(|url| Collector::new(&url, arguments.token_file.as_deref())).transpose()?;
     let (inputs, left_out) = match &collector {
         Some(collector) => collected(collector, &options)?,
