@@ -1,9 +1,10 @@
 //! The child process that makes an export: it limits itself, exports the bundles into a folder, packs that into one archive, and says
-//! line by line how far it is. The folder goes on where an earlier child was stopped.
+//! line by line how far it is. It ends when its input does, as it does when the server is killed. The folder goes on where an earlier
+//! child was stopped.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -131,14 +132,19 @@ pub(crate) struct Source {
     pub(crate) problem: Option<String>,
 }
 
-/// The child: reads its task, limits itself, works, and writes lines.
+/// The child: reads its task, a line, limits itself, works, and writes lines.
 ///
 /// # Errors
 /// If the task cannot be read, the limits cannot be set, or nobody reads the lines.
-pub fn export_here(task: &mut impl Read, out: &mut (impl Write + Send)) -> Result<()> {
-    let mut text = Vec::new();
-    task.read_to_end(&mut text)?;
-    let task: Task = serde_json::from_slice(&text).context("reading the task")?;
+pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Write + Send)) -> Result<()> {
+    let mut text = String::new();
+    task.read_line(&mut text)?;
+    std::thread::spawn(move || {
+        // The server keeps it open and says nothing more.
+        let _ = task.read_line(&mut String::new());
+        std::process::exit(1);
+    });
+    let task: Task = serde_json::from_str(&text).context("reading the task")?;
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let all_bytes: u64 = task.bundles.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum();
     setrlimit(Resource::As, limit(MAX_MEMORY_BYTES)).context("limiting memory")?;

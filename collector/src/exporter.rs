@@ -109,8 +109,9 @@ async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
         .kill_on_drop(true);
     let mut child = command.spawn().context("starting the exporting child process")?;
     let mut stdin = child.stdin.take().context("the child has no input")?;
-    stdin.write_all(&serde_json::to_vec(&task)?).await.context("talking to the exporting child process")?;
-    drop(stdin);
+    let task = serde_json::to_string(&task)? + "\n";
+    stdin.write_all(task.as_bytes()).await.context("talking to the exporting child process")?;
+    stdin.flush().await?;
     let mut lines = BufReader::new(child.stdout.take().context("the child has no output")?).lines();
     loop {
         let line = tokio::time::timeout(SILENT, lines.next_line()).await.context("the export has come to a halt")?;

@@ -136,7 +136,7 @@ fn run(arguments: Arguments) -> Result<()> {
         return Ok(answer.write(&mut std::io::stdout().lock())?);
     }
     if let Command::Export = &arguments.command {
-        return export_here(&mut std::io::stdin().lock(), &mut std::io::stdout());
+        return export_here(std::io::BufReader::new(std::io::stdin()), &mut std::io::stdout());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(work(arguments))

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
         true => vec![("train".into(), 100)],
         false => arguments.split,
     };
-    let options = Options {
+    let mut options = Options {
         format: format.context("there is no such format")?,
         out: arguments.out,
         pictures: Pictures {
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
     options.check().map_err(anyhow::Error::msg)?;
     let collector = arguments.from.map(|url| Collector::new(&url, arguments.token_file.as_deref())).transpose()?;
     let (inputs, left_out) = match &collector {
-        Some(collector) => collected(collector, &options)?,
+        Some(collector) => collected(collector, &mut options)?,
         None => (paths.into_iter().map(Input::from).collect(), 0),
     };
     let started = SystemTime.monotonic_nanos();
@@ -61,10 +61,12 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
 }
 
 /// What a collector has of what was asked for; and how many bundles the filter leaves out before they are fetched.
-fn collected<'a>(collector: &'a Collector, options: &Options) -> Result<(Vec<Input<'a>>, u64)> {
-    let listed = collector.bundles(options.filter.project.as_deref())?;
+fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec<Input<'a>>, u64)> {
+    // Project and expert are what the collector knows: a bundle says what its expert was told before.
+    let filter = std::mem::take(&mut options.filter);
+    let listed = collector.bundles(filter.project.as_deref())?;
     ensure!(!listed.is_empty(), "the collector has no verified bundle of that project");
-    let (wanted, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|bundle| is_wanted(bundle, &options.filter));
+    let (wanted, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|bundle| is_wanted(bundle, &filter));
     let input = |bundle: Listed| {
         let path = options.out.join(format!(".part-fetched-{}.mcap", bundle.bundle_id));
         let remote = Remote {

@@ -1,0 +1,296 @@
+//! Exports of what a collector holds: asked for by a lead and made there, or made elsewhere of what is fetched from it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use praxis_tests::collector::{Answer, Collector, Expert, Http};
+use praxis_tests::desktop::wait_until;
+use praxis_tests::praxis::{ok, path, program};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// A collector with two bundles of two experts in two projects, and its lead.
+struct House {
+    folder: TempDir,
+    collector: Collector,
+    lead: Http,
+    token: String,
+    bundles: Vec<PathBuf>,
+}
+
+impl House {
+    fn new(minutes: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let collector = Collector::start(&folder.path().join("collector"))?;
+        let token = collector.command(&["token", "new", "--role", "lead"])?;
+        let lead = Http::new(&collector.url, Some(&token));
+        let mut bundles = Vec::new();
+        let long = folder.path().join("long.mcap");
+        let made = Command::new(program("examples/long_bundle")?).arg(&long).args([minutes, "input"]).status()?;
+        ensure!(made.success(), "long_bundle: {made}");
+        let short = folder.path().join("short.mcap");
+        std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/conformance/sealed.mcap"), &short)?;
+        for (bundle, name, project) in [(long, "heron-7", "olympus"), (short, "crane-2", "delphi")] {
+            let expert = Expert::enrolled(&collector, project, name)?;
+            expert.ok(&["approve", path(&bundle)])?;
+            ensure!(expert.ok(&["upload", path(&bundle), "--wait"])?.contains("verified"), "not verified");
+            bundles.push(bundle);
+        }
+        Ok(Self { folder, collector, lead, token, bundles })
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Asks for an export; returns its address.
+    fn ask(&self, request: &Value) -> Result<String> {
+        let (status, answer) = post(&self.lead, request)?;
+        ensure!(status == 201, "{status}: {answer}");
+        Ok(format!("/api/v1/exports/{}", answer["export_id"].as_str().context("no id")?))
+    }
+
+    /// Waits until an export is made, or is known not to be.
+    fn made(&self, at: &str) -> Result<Value> {
+        wait_until("the export", || {
+            let state = self.lead.json(at)?["state"].clone();
+            Ok(state != "waiting" && state != "running")
+        })?;
+        self.lead.json(at)
+    }
+}
+
+fn post(http: &Http, request: &Value) -> Result<(u16, Value)> {
+    let body = request.to_string();
+    let mut answer = http.ask("POST", "/api/v1/exports", &[("content-type", "application/json")], body.as_bytes())?;
+    let status = answer.status().as_u16();
+    Ok((status, serde_json::from_str(&answer.body_mut().read_to_string()?)?))
+}
+
+fn bytes(answer: &mut Answer) -> Result<Vec<u8>> {
+    Ok(answer.body_mut().with_config().limit(1 << 30).read_to_vec()?)
+}
+
+/// The digest of each file of an export, but for what sums it up.
+fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let export: Value = serde_json::from_slice(&std::fs::read(folder.join("export.json"))?)?;
+    let mut found = BTreeMap::new();
+    for source in export["sources"].as_array().context("no sources")? {
+        for file in source["files"].as_array().context("no files")? {
+            let name = file["path"].as_str().context("no path")?;
+            let sha256 = file["sha256"].as_str().context("no digest")?;
+            assert_eq!(hex(&std::fs::read(folder.join(name))?), sha256, "{name}");
+            found.insert(name.to_owned(), sha256.to_owned());
+        }
+    }
+    ensure!(!found.is_empty(), "an empty export");
+    Ok(found)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unpacked(archive: &[u8], into: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(into)?;
+    let tar = into.join("archive.tar");
+    std::fs::write(&tar, archive)?;
+    let status = Command::new("tar").args(["-xf", path(&tar), "-C", path(into)]).status()?;
+    ensure!(status.success(), "tar: {status}");
+    let mut folders = std::fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    folders.next().context("no folder in the archive")
+}
+
+#[test]
+fn a_lead_gets_an_export_and_the_ledger_knows_what_went_out() -> Result<()> {
+    let house = House::new("1")?;
+    let at = house.ask(&json!({
+        "recipient": "Lab of minds", "filter": {"project": "olympus"}, "wish": {"format": "jsonl", "most_px": [640, 640]},
+    }))?;
+    let export = house.made(&at)?;
+    assert_eq!(export["state"], "ready", "{export}");
+    assert_eq!(export["part"], 1.0);
+    let sources = export["sources"].as_array().context("no sources")?;
+    assert_eq!(sources.len(), 1, "of one project");
+    assert_eq!(sources[0]["sha256"], hex(&std::fs::read(&house.bundles[0])?));
+    assert_eq!(export["steps"], sources[0]["steps"]);
+
+    // All of it at once, and in two parts.
+    let content = format!("{at}/content");
+    let mut answer = house.lead.ask("GET", &content, &[], &[])?;
+    assert_eq!(answer.status(), 200);
+    let whole = bytes(&mut answer)?;
+    assert_eq!(export["sha256"], hex(&whole));
+    assert_eq!(answer.headers()["etag"].to_str()?, format!("\"{}\"", hex(&whole)));
+    let mut first = house.lead.ask("GET", &content, &[("range", "bytes=0-99999")], &[])?;
+    assert_eq!(first.status(), 206);
+    let mut both = bytes(&mut first)?;
+    both.extend(bytes(&mut house.lead.ask("GET", &content, &[("range", "bytes=100000-")], &[])?)?);
+    ensure!(both == whole, "the parts are not the whole");
+    let deliveries = house.lead.json(&at)?["deliveries"].clone();
+    let of = |delivery: &Value| (delivery["start"].as_u64().unwrap(), delivery["bytes"].as_u64().unwrap());
+    let noted: Vec<_> = deliveries.as_array().context("no deliveries")?.iter().map(of).collect();
+    let all = whole.len() as u64;
+    assert_eq!(noted, [(0, all), (0, 100_000), (100_000, all - 100_000)]);
+
+    // The same as whoever has the file makes of it.
+    let here = house.at("here");
+    ok(&["export", path(&house.bundles[0]), "--format", "jsonl", "--most-px", "640x640", "--out", path(&here)])?;
+    assert_eq!(digests(&unpacked(&whole, &house.at("there"))?)?, digests(&here)?);
+
+    // What is removed stays in the ledger.
+    assert_eq!(house.lead.ask("DELETE", &at, &[], &[])?.status(), 204);
+    assert_eq!(house.lead.ask("GET", &content, &[], &[])?.status(), 409);
+    let listed = house.lead.json("/api/v1/exports")?;
+    assert_eq!((&listed["total"], &listed["exports"][0]["state"]), (&json!(1), &json!("removed")));
+    assert_eq!(listed["exports"][0]["deliveries"], deliveries);
+    assert_eq!(house.collector.data.join("exports").read_dir()?.count(), 0, "the archive is still on the disk");
+    fits_its_description(&house, &at, &listed)
+}
+
+/// The answers are what the description of the API says.
+fn fits_its_description(house: &House, at: &str, listed: &Value) -> Result<()> {
+    let description = house.at("openapi.json");
+    std::fs::write(&description, house.lead.json("/api/v1/openapi.json")?.to_string())?;
+    let bundles = house.lead.json("/api/v1/bundles")?;
+    let bundle = format!("/api/v1/bundles/{}", bundles["bundles"][0]["bundle_id"].as_str().context("no id")?);
+    let (status, refused) = post(&house.lead, &json!({"recipient": "", "wish": {"format": "jsonl"}}))?;
+    let answers = json!([
+        ["listExports", 200, listed], ["getExport", 200, house.lead.json(at)?], ["newExport", status, refused],
+        ["listBundles", 200, bundles], ["getBundle", 200, house.lead.json(&bundle)?],
+        ["getActions", 200, house.lead.json(&format!("{bundle}/actions"))?],
+    ]);
+    let file = house.at("answers.json");
+    std::fs::write(&file, answers.to_string())?;
+    let test = std::env::current_exe()?;
+    let target = test.ancestors().find(|folder| folder.join("venv").is_dir()).context("no venv: run scripts/setup")?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/fits_openapi.py");
+    let output = Command::new(target.join("venv/bin/python")).args([script, path(&description), path(&file)]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+#[test]
+fn an_export_goes_on_after_the_collector_was_killed() -> Result<()> {
+    let mut house = House::new("3")?;
+    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "parquet"}}))?;
+    wait_until("the export to be under way", || {
+        Ok(house.lead.json(&at)?["part"].as_f64().is_some_and(|part| part > 0.05))
+    })?;
+    ensure!(house.lead.json(&at)?["state"] == "running", "it was over too soon to be cut");
+    let address = house.collector.address().to_owned();
+    house.collector.kill()?;
+    house.collector = Collector::start_at(&house.folder.path().join("collector"), &address)?;
+    let export = house.made(&at)?;
+    assert_eq!(export["state"], "ready", "{export}");
+    let archive = bytes(&mut house.lead.ask("GET", &format!("{at}/content"), &[], &[])?)?;
+    assert_eq!(export["sha256"], hex(&archive));
+    let here = house.at("here");
+    ok(&["export", path(&house.bundles[0]), path(&house.bundles[1]), "--format", "parquet", "--out", path(&here)])?;
+    assert_eq!(digests(&unpacked(&archive, &house.at("there"))?)?, digests(&here)?);
+    // One that is taken away while it is made leaves nothing behind.
+    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "jsonl"}}))?;
+    wait_until("the next one to be under way", || Ok(house.lead.json(&at)?["state"] != "waiting"))?;
+    assert_eq!(house.lead.ask("DELETE", &at, &[], &[])?.status(), 204);
+    wait_until("its folder to go", || Ok(house.collector.data.join("exports").read_dir()?.count() == 1))?;
+    assert_eq!(house.lead.json(&at)?["state"], "removed");
+    Ok(())
+}
+
+#[test]
+fn only_leads_export_and_nonsense_is_named() -> Result<()> {
+    let house = House::new("1")?;
+    let reviewer = Http::new(&house.collector.url, Some(&house.collector.command(&["token", "new", "--role", "reviewer"])?));
+    let nobody = Http::new(&house.collector.url, None);
+    let fine = json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv"}});
+    let at = house.ask(&fine)?;
+    house.made(&at)?;
+    for (http, status) in [(&reviewer, 403), (&nobody, 401)] {
+        assert_eq!(post(http, &fine)?.0, status);
+        for (method, at) in [("GET", "/api/v1/exports"), ("GET", &at), ("GET", &format!("{at}/content")), ("DELETE", &at)] {
+            assert_eq!(http.ask(method, at, &[], &[])?.status(), status, "{method} {at}");
+        }
+    }
+    // A browser sends the cookie for anyone; what only our page sends must be beside it.
+    let cookie = format!("praxis_token={}", house.token);
+    assert_eq!(nobody.ask("DELETE", &at, &[("cookie", &cookie)], &[])?.status(), 401);
+    assert_eq!(nobody.ask("DELETE", &at, &[("cookie", &cookie), ("x-praxis-page", "1")], &[])?.status(), 204);
+
+    let id = "0196b2f0-0000-7000-8000-000000000000";
+    for (request, status, said) in [
+        (json!({"recipient": " ", "filter": {}, "wish": {"format": "csv"}}), 400, "recipient"),
+        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "docx"}}), 400, "choose one of jsonl"),
+        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "most_px": [1, 1]}}), 400, "16 to 16384"),
+        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "splits": [["../x", 1]]}}), 400, "letters"),
+        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "colour": 1}}), 400, "colour"),
+        (json!({"recipient": "Lab", "bundles": [id], "filter": {}, "wish": {"format": "csv"}}), 400, "not both"),
+        (json!({"recipient": "Lab", "wish": {"format": "csv"}}), 400, "no verified bundle"),
+        (json!({"recipient": "Lab", "filter": {"project": "none"}, "wish": {"format": "csv"}}), 400, "no verified bundle"),
+        (json!({"recipient": "Lab", "bundles": [id], "wish": {"format": "csv"}}), 404, "bundle"),
+    ] {
+        let (found, answer) = post(&house.lead, &request)?;
+        assert_eq!(found, status, "{request}: {answer}");
+        assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
+    }
+    // Nothing of them has a transcript.
+    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "vtt"}}))?;
+    let export = house.made(&at)?;
+    assert_eq!(export["state"], "failed");
+    assert!(export["reason"].as_str().unwrap().contains("has no transcript"), "{export}");
+    ensure!(!export["reason"].to_string().contains("blobs"), "a path of the server: {export}");
+    assert_eq!(house.collector.data.join("exports").read_dir()?.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
+    let house = House::new("1")?;
+    let out = house.at("out");
+    let export = |token: Option<&str>, more: &[&str]| -> Result<Output> {
+        let mut command = Command::new(program("praxis")?);
+        command.args(["export", "--from", &house.collector.url, "--format", "jsonl", "--out", path(&out)]).args(more);
+        command.env_remove("PRAXIS_TOKEN").envs(token.map(|token| ("PRAXIS_TOKEN", token)));
+        Ok(command.output()?)
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    let refused = export(None, &[])?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("PRAXIS_TOKEN"), "{}", said(&refused));
+    assert!(said(&export(Some("praxis_wrong"), &[])?).contains("401"));
+    assert!(said(&export(Some(&house.token), &["--project", "none"])?).contains("no verified bundle"));
+
+    // An earlier run was cut in the middle of a download.
+    std::fs::create_dir_all(&out)?;
+    let listed = house.lead.json("/api/v1/bundles?project=delphi")?;
+    let id = listed["bundles"][0]["bundle_id"].as_str().context("no id")?;
+    let half = std::fs::read(&house.bundles[1])?;
+    let part = out.join(format!(".part-fetched-{id}.mcap"));
+    std::fs::write(&part, &half[..half.len() / 2])?;
+    let output = export(Some(&house.token), &["--project", "delphi"])?;
+    ensure!(said(&output).starts_with("1 bundles, "), "{}", said(&output));
+    let here = house.at("here");
+    ok(&["export", path(&house.bundles[1]), "--format", "jsonl", "--out", path(&here)])?;
+    assert_eq!(digests(&out)?, digests(&here)?);
+    ensure!(!part.exists(), "what was fetched is left");
+
+    // What is there is not fetched again, what was left out is; another's bytes are not taken.
+    let first = house.lead.json("/api/v1/bundles?project=olympus")?;
+    let id = first["bundles"][0]["bundle_id"].as_str().context("no id")?;
+    let part = out.join(format!(".part-fetched-{id}.mcap"));
+    std::fs::write(&part, &half[..1000])?;
+    let output = export(Some(&house.token), &[])?;
+    assert_eq!(output.status.code(), Some(1));
+    ensure!(said(&output).contains("did not arrive as the collector has it"), "{}", said(&output));
+    ensure!(said(&output).contains("1 were there already"), "{}", said(&output));
+    let file = house.at("token");
+    std::fs::write(&file, format!("{}\n", house.token))?;
+    let output = export(None, &["--token-file", path(&file)])?;
+    ensure!(said(&output).starts_with("1 bundles, "), "{}", said(&output));
+    assert_eq!(digests(&out)?.keys().filter(|name| name.ends_with("steps.jsonl")).count(), 2);
+    Ok(())
+}
