@@ -196,3 +196,16 @@ impl Drop for Opened {
         let _ = self.child.wait();
     }
 }
+
+/// Runs the tests of a file in `tests/js`; their output is shown when one fails.
+///
+/// # Errors
+/// If one fails, or Node.js is missing.
+pub fn browse(file: &str, environment: &[(&str, &str)]) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
+    let mut node = Command::new("node");
+    node.args(["--test", file]).current_dir(folder).env("PRAXIS", program("praxis")?);
+    let output = node.envs(environment.iter().copied()).output().context("node: run scripts/setup")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}

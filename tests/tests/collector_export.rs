@@ -294,3 +294,12 @@ fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
     assert_eq!(digests(&out)?.keys().filter(|name| name.ends_with("steps.jsonl")).count(), 2);
     Ok(())
 }
+
+#[test]
+fn a_lead_exports_on_the_page() -> Result<()> {
+    let house = House::new("1")?;
+    let reviewer = house.collector.command(&["token", "new", "--role", "reviewer"])?;
+    let environment =
+        [("COLLECTOR", &house.collector.url), ("TOKEN", &house.token), ("REVIEWER", &reviewer)];
+    praxis_tests::praxis::browse("exports.mjs", &environment.map(|(name, value)| (name, &value[..])))
+}

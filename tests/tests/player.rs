@@ -2,25 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use praxis_tests::collector::{Collector, Expert};
 use praxis_tests::desktop::VirtualDesktop;
 use praxis_tests::fixture::write_flashes;
-use praxis_tests::praxis::{Opened, Recording, path, program};
+use praxis_tests::praxis::{Opened, Recording, browse, path, program};
 use rustix::process::Signal;
-
-/// Runs the tests of a file in `tests/js`; their output is shown when one fails.
-fn browse(file: &str, environment: &[(&str, &str)]) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
-    let mut node = Command::new("node");
-    node.args(["--test", file]).current_dir(folder).env("PRAXIS", program("praxis")?);
-    let output = node.envs(environment.iter().copied()).output().context("node: run scripts/setup")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    Ok(())
-}
 
 #[test]
 fn the_player_shows_what_is_in_a_bundle_and_does_what_it_is_told() -> Result<()> {

@@ -35,22 +35,25 @@ export interface Wanted {
 export class SignInNeeded extends Error {}
 
 async function ask<T>(address: string, signal?: AbortSignal): Promise<T> {
+  return (await (await send(address, { signal })).json()) as T;
+}
+
+async function send(address: string, request: RequestInit): Promise<Response> {
   let answer: Response;
   try {
-    answer = await fetch(address, { signal, cache: 'no-store' });
+    answer = await fetch(address, { ...request, cache: 'no-store' });
   } catch (error) {
-    signal?.throwIfAborted();
+    request.signal?.throwIfAborted();
     throw new Error(`The collector cannot be reached: ${error instanceof Error ? error.message : error}`);
   }
   if (answer.status === 401) throw new SignInNeeded();
   if (!answer.ok) throw new Error(`The collector answered ${answer.status}: ${await reason(answer)}`);
-  return (await answer.json()) as T;
+  return answer;
 }
 
 async function reason(answer: Response): Promise<string> {
   try {
-    const problem = (await answer.json()) as { detail?: string; title?: string };
-    return problem.detail ?? problem.title ?? answer.statusText;
+    return ((await answer.json()) as { message?: string }).message ?? answer.statusText;
   } catch {
     return answer.statusText;
   }
@@ -67,3 +70,48 @@ export const baseOf = (id: string): string => `./api/v1/bundles/${encodeURICompo
 
 /** Only what has been checked is played. */
 export const isPlayable = ({ state }: BundleRow): boolean => state === 'verified';
+
+export type ExportState = 'waiting' | 'running' | 'ready' | 'failed' | 'removed';
+
+/** How an export is written. */
+export interface Wish {
+  format: string;
+  webp?: boolean;
+  most_px?: [number, number] | null;
+  splits?: [string, number][];
+}
+
+export interface ExportRow {
+  export_id: string;
+  recipient: string;
+  request: { filter: Record<string, string> | null; wish: Wish };
+  state: ExportState;
+  reason: string | null;
+  part: number;
+  steps: number | null;
+  bytes: number | null;
+  sha256: string | null;
+  created_at_millis: number;
+  sources: { bundle_id: string; sha256: string; steps: number | null; problem: string | null }[];
+  deliveries: { token: number; at_millis: number; start: number; bytes: number }[];
+}
+
+/** What is to be exported: some bundles, or what a filter takes. */
+export type Chosen = { bundles: string[] } | { filter: { project: string; expert: string; search: string } };
+
+export const loadExports = (signal?: AbortSignal) =>
+  ask<{ exports: ExportRow[]; total: number }>('./api/v1/exports', signal);
+
+/** The cookie alone lets nobody change anything: a page of others could send it, too, but not this header. */
+const OF_THE_PAGE = { 'x-praxis-page': '1' };
+
+export async function newExport(recipient: string, chosen: Chosen, wish: Wish): Promise<void> {
+  const headers = { ...OF_THE_PAGE, 'content-type': 'application/json' };
+  await send('./api/v1/exports', { method: 'POST', headers, body: JSON.stringify({ recipient, ...chosen, wish }) });
+}
+
+export async function removeExport(id: string): Promise<void> {
+  await send(`./api/v1/exports/${encodeURIComponent(id)}`, { method: 'DELETE', headers: OF_THE_PAGE });
+}
+
+export const archiveOf = (id: string): string => `./api/v1/exports/${encodeURIComponent(id)}/content`;

@@ -2,6 +2,8 @@
 
 class Route {
   session = $state<string | null>(null);
+  /** Whether the exports are shown instead of the sessions. */
+  isExports = $state(false);
   startMillis = $state(0);
   hasWrongToken = $state(false);
 
@@ -13,6 +15,12 @@ class Route {
   /** Opens a session, or the list. */
   go(session: string | null): void {
     history.pushState(null, '', this.addressOf(session));
+    this.read();
+  }
+
+  /** Opens the exports. */
+  goToExports(): void {
+    history.pushState(null, '', '?page=exports');
     this.read();
   }
 
@@ -29,6 +37,7 @@ class Route {
   private read(): void {
     const query = new URLSearchParams(location.search);
     this.session = query.get('session');
+    this.isExports = query.get('page') === 'exports';
     const millis = Number(query.get('t'));
     this.startMillis = Number.isFinite(millis) && millis > 0 ? millis : 0;
     this.hasWrongToken = query.has('wrong');
