@@ -307,6 +307,12 @@ pub(crate) struct Export {
     /// owamcap, foxglove: pictures a second at most; lerobot: rows a second
     #[arg(long, default_value = "5", value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=12))]
     pub(crate) rate: u32,
+    /// mp4: without the arrow where the pointer was
+    #[arg(long)]
+    pub(crate) no_pointer: bool,
+    /// mp4: the transcript as captions, which a player can show
+    #[arg(long)]
+    pub(crate) captions: bool,
     /// A Parquet or tar file is closed when it has so many MiB
     #[arg(long, default_value = "512", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub(crate) shard: u64,

@@ -72,6 +72,8 @@ impl Wish {
                 size: self.most_px.map_or(Size::Own, |(width, height)| Size::Most(width, height)),
             },
             rate: self.rate,
+            has_pointer: true,
+            has_captions: false,
             shard_bytes: self.shard_mib.saturating_mul(1 << 20),
             splits: self.splits.clone(),
             seed: self.seed,

@@ -35,6 +35,10 @@ pub struct Options {
     pub pictures: Pictures,
     /// Pictures a second of formats that are not made of steps.
     pub rate: u32,
+    /// Whether videos show where the pointer was.
+    pub has_pointer: bool,
+    /// Whether videos have the transcript as captions.
+    pub has_captions: bool,
     /// A file that holds many steps is closed when it has so many bytes.
     pub shard_bytes: u64,
     /// Parts of the data set with their shares; all bundles of an expert are in one of them.
@@ -307,11 +311,11 @@ fn prepare(options: &Options) -> Result<()> {
 
 /// The options that decide what is written.
 fn described(options: &Options) -> Value {
-    let Options { format, pictures, rate, shard_bytes, splits, seed, .. } = options;
+    let Options { format, pictures, rate, has_pointer, has_captions, shard_bytes, splits, seed, .. } = options;
     let most_px = if let Size::Most(width, height) = pictures.size { Some((width, height)) } else { None };
     json!({
         "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": most_px,
-        "rate": rate, "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
+        "rate": rate, "pointer": has_pointer, "captions": has_captions, "shard_bytes": shard_bytes, "splits": splits, "seed": seed, "reducer_version": REDUCER_VERSION,
         "observation": {
             "rule": "before", "guard_nanos": GUARD_NANOS, "reference_nanos": REFERENCE_NANOS, "like_share": LIKE_SHARE,
             "after_still_nanos": STILL_NANOS, "after_most_nanos": MAX_AFTER_NANOS,

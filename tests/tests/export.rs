@@ -293,6 +293,7 @@ fn a_transcript_beside_the_bundle_becomes_cues_and_thoughts() -> Result<()> {
         ok(&["export", path(&bundle), "--format", format, "--out", path(&out)])?;
         python(&[format, path(&out), path(&folder.path().join("copy.mcap.transcript.json"))])?;
     }
+    captions_and_pointer_of_a_video_are_as_asked_for(folder.path(), &bundle)?;
     let out = folder.path().join("jsonl");
     ok(&["export", path(&bundle), "--format", "jsonl", "--out", path(&out)])?;
     let said: Vec<Value> =
@@ -300,6 +301,27 @@ fn a_transcript_beside_the_bundle_becomes_cues_and_thoughts() -> Result<()> {
     assert_eq!(said.len(), 2);
     assert_eq!(said[1]["text"], "The end.");
     assert_eq!(said[1]["start_nanos"], 100_250_000_000u64);
+    Ok(())
+}
+
+fn captions_and_pointer_of_a_video_are_as_asked_for(folder: &Path, bundle: &Path) -> Result<()> {
+    let video = |name: &str, more: &[&str]| -> Result<PathBuf> {
+        let out = folder.join(name);
+        ok(&[&["export", path(bundle), "--format", "mp4", "--out", path(&out)], more].concat())?;
+        Ok(std::fs::read_dir(out.join("train"))?.next().context("no video")??.path())
+    };
+    let ffmpeg = |arguments: &[&str]| -> Result<Vec<u8>> {
+        let output = Command::new("ffmpeg").args(["-v", "error", "-nostdin"]).args(arguments).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(output.stdout)
+    };
+    let with = video("captions", &["--captions"])?;
+    let bare = video("bare", &["--no-pointer"])?;
+    let text = String::from_utf8(ffmpeg(&["-i", path(&with), "-f", "srt", "-"])?)?;
+    assert!(text.contains("00:00:01,000 --> 00:00:02,500") && text.contains("First I look at"), "{text}");
+    assert!(ffmpeg(&["-i", path(&bare), "-map", "0:s", "-f", "srt", "-"]).is_err(), "captions that nobody asked for");
+    let frame = |video: &Path| ffmpeg(&["-ss", "3", "-i", path(video), "-frames:v", "1", "-f", "framemd5", "-an", "-sn", "-"]);
+    assert_ne!(frame(&with)?, frame(&bare)?, "the arrow is there, or not, all the same");
     Ok(())
 }
 
@@ -388,8 +410,10 @@ fn a_run_that_was_killed_goes_on_and_ends_with_the_same_files() -> Result<()> {
         let parts =
             std::fs::read_dir(&killed).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let mut parts = parts.filter(|path| path.to_string_lossy().contains(".part-"));
-        Ok(killed.join("sources").read_dir().is_ok_and(|listed| listed.count() == 1)
-            && parts.next().is_some())
+        let complete = killed.join("sources").read_dir().into_iter().flatten();
+        let names = complete.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_complete = names.filter(|path| path.extension().is_some_and(|ending| ending == "json")).count() == 1;
+        Ok(is_complete && parts.next().is_some())
     })?;
     child.kill()?;
     child.wait()?;

@@ -35,6 +35,8 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
             size: arguments.most_px.map_or(Size::Own, |(width, height)| Size::Most(width, height)),
         },
         rate: arguments.rate,
+        has_pointer: !arguments.no_pointer,
+        has_captions: arguments.captions,
         shard_bytes: arguments.shard << 20,
         splits,
         seed: arguments.seed,

@@ -1,7 +1,7 @@
 //! `mp4`: a video of each display with the narration, made by the installed ffmpeg: to look at, not to learn from.
 //!
-//! Twelve times a second the video shows the last picture that was there by then, with an arrow where the pointer was. It is black while
-//! nothing was recorded, or what was shown is not known.
+//! Twelve times a second the video shows the last picture that was there by then, with an arrow where the pointer was, unless it is not
+//! wanted; a transcript can go along as captions. It is black while nothing was recorded, or what was shown is not known.
 
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
@@ -13,6 +13,7 @@ use praxis_bundle::{Track, file};
 
 use super::wav::write_narration;
 use super::{Bundle, Format, Written};
+use crate::transcript::to_srt;
 use crate::{Error, Result, Session};
 
 /// Pictures a second: as many as are recorded at most.
@@ -48,18 +49,39 @@ impl Format for Mp4 {
         if let Some(rate_hz) = session.rate_hz {
             write_narration(&session.path, rate_hz, session.duration_nanos, &voice)?;
         }
+        let captions = folder.join("captions.srt");
+        let has_captions = bundle.options.has_captions && bundle.said.iter().any(|span| span.text.is_some());
+        if has_captions {
+            std::fs::write(&captions, to_srt(bundle.said))
+                .map_err(Error::io(format!("writing {}", captions.display())))?;
+        }
         let all = session.sizes.len().max(1) as f64;
         for ((display, size), number) in session.sizes.iter().zip(0u32..) {
             let path = out.join(format!("{}-{display}.mp4", bundle.id()));
-            let mut video = Video::start(&path, *size, session.rate_hz.map(|_| &*voice))?;
-            video.write(session, *display, &|part| (bundle.progress)((f64::from(number) + part) / all))?;
+            let beside = Beside {
+                voice: session.rate_hz.map(|_| &*voice),
+                captions: has_captions.then_some(&*captions),
+            };
+            let mut video = Video::start(&path, *size, beside)?;
+            let pointers =
+                if bundle.options.has_pointer { pointers(session, *display)? } else { Vec::new() };
+            video.write(session, *display, &pointers, &|part| {
+                (bundle.progress)((f64::from(number) + part) / all);
+            })?;
             video.finish()?;
         }
-        if session.rate_hz.is_some() {
-            std::fs::remove_file(&voice).map_err(Error::io(format!("removing {}", voice.display())))?;
+        for path in session.rate_hz.map(|_| voice).into_iter().chain(has_captions.then_some(captions)) {
+            std::fs::remove_file(&path).map_err(Error::io(format!("removing {}", path.display())))?;
         }
         Ok(Written { steps: bundle.steps.len() as u64, left_out: 0 })
     }
+}
+
+/// What goes into a video beside its pictures.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    voice: Option<&'a Path>,
+    captions: Option<&'a Path>,
 }
 
 /// ffmpeg, and the picture that it is given again and again.
@@ -74,7 +96,7 @@ struct Video {
 
 impl Video {
     /// A video of the largest size that the display had, in even numbers: H.264 has colours of four pixels each.
-    fn start(path: &Path, (width_px, height_px): (u32, u32), voice: Option<&Path>) -> Result<Self> {
+    fn start(path: &Path, (width_px, height_px): (u32, u32), beside: Beside<'_>) -> Result<Self> {
         let (width, height) = (width_px.next_multiple_of(2) as usize, height_px.next_multiple_of(2) as usize);
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24"]);
@@ -86,8 +108,14 @@ impl Video {
             "-i",
             "pipe:0",
         ]);
-        if let Some(voice) = voice {
-            command.arg("-i").arg(voice).args(["-c:a", "aac"]);
+        for path in beside.voice.into_iter().chain(beside.captions) {
+            command.arg("-i").arg(path);
+        }
+        if beside.voice.is_some() {
+            command.args(["-c:a", "aac"]);
+        }
+        if beside.captions.is_some() {
+            command.args(["-c:s", "mov_text"]);
         }
         command.args(["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"]);
         command.args(["-movflags", "+faststart", "-y"]).arg(path);
@@ -99,8 +127,13 @@ impl Video {
         Ok(Self { ffmpeg: started.map_err(missing)?, width, height, canvas, ticks: 0 })
     }
 
-    fn write(&mut self, session: &Session, display: u8, progress: &dyn Fn(f64)) -> Result<()> {
-        let pointers = pointers(session, display)?;
+    fn write(
+        &mut self,
+        session: &Session,
+        display: u8,
+        pointers: &[Option<(u16, u16)>],
+        progress: &dyn Fn(f64),
+    ) -> Result<()> {
         let mut pipe =
             BufWriter::new(self.ffmpeg.stdin.take().ok_or_else(|| self.failed("it takes nothing"))?);
         let all = session.duration_nanos * RATE / 1_000_000_000;
@@ -115,11 +148,11 @@ impl Video {
             }
             // What is lost before this one is black from there on.
             while let Some(change) = doubt.filter(|change| change.nanos <= nanos) {
-                failure = failure.take().or(self.show(&mut pipe, change.nanos, &pointers).err());
+                failure = failure.take().or(self.show(&mut pipe, change.nanos, pointers).err());
                 self.canvas.fill(0);
                 doubt = doubts.next();
             }
-            failure = failure.take().or(self.show(&mut pipe, nanos, &pointers).err());
+            failure = failure.take().or(self.show(&mut pipe, nanos, pointers).err());
             match decoder.apply(sequence, data) {
                 Ok(picture) => self.put(picture),
                 Err(_) => self.canvas.fill(0),
@@ -129,7 +162,7 @@ impl Video {
         })?;
         let rest = match failure {
             Some(error) => Err(error),
-            None => self.show(&mut pipe, session.duration_nanos, &pointers).and_then(|()| pipe.flush()),
+            None => self.show(&mut pipe, session.duration_nanos, pointers).and_then(|()| pipe.flush()),
         };
         // What ffmpeg says of it is better.
         rest.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
