@@ -62,7 +62,11 @@ impl Wish {
     pub fn options(&self, out: PathBuf) -> Result<Options, String> {
         let format = Name::ALL.into_iter().find(|name| name.as_str() == self.format);
         let format = format.ok_or_else(|| {
-            format!("there is no format {:?}: choose one of {}", self.format, Name::ALL.map(Name::as_str).join(", "))
+            format!(
+                "there is no format {:?}: choose one of {}",
+                self.format,
+                Name::ALL.map(Name::as_str).join(", ")
+            )
         })?;
         let options = Options {
             format,
@@ -148,7 +152,8 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
     });
     let task: Task = serde_json::from_str(&text).context("reading the task")?;
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    let all_bytes: u64 = task.bundles.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum();
+    let all_bytes: u64 =
+        task.bundles.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum();
     setrlimit(Resource::As, limit(MAX_MEMORY_BYTES)).context("limiting memory")?;
     setrlimit(Resource::Cpu, limit(BASE_SECONDS + all_bytes / BYTES_PER_SECOND)).context("limiting time")?;
     setrlimit(Resource::Core, limit(0)).context("limiting core files")?;
@@ -194,7 +199,8 @@ fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done>
         "none of the bundles could be exported: {}",
         first.unwrap_or_default()
     );
-    let (bytes, sha256) = pack(&task.folder, &task.name, &task.archive, &|part| tell(EXPORTING + part * (1.0 - EXPORTING)))?;
+    let (bytes, sha256) =
+        pack(&task.folder, &task.name, &task.archive, &|part| tell(EXPORTING + part * (1.0 - EXPORTING)))?;
     fs::remove_dir_all(&task.folder).context("removing what is in the archive")?;
     Ok(Done { bytes, sha256, sources })
 }
@@ -232,7 +238,11 @@ fn pack(folder: &Path, name: &str, archive: &Path, tell: &dyn Fn(f64)) -> Result
     files_in(folder, &mut files)?;
     files.sort();
     let part = with_suffix(archive, ".part");
-    let mut tar = tar::Builder::new(BufWriter::new(Hashed { file: File::create(&part)?, sha256: Sha256::new(), bytes: 0 }));
+    let mut tar = tar::Builder::new(BufWriter::new(Hashed {
+        file: File::create(&part)?,
+        sha256: Sha256::new(),
+        bytes: 0,
+    }));
     for (path, number) in files.iter().zip(0u32..) {
         let mut header = tar::Header::new_gnu();
         let mut file = File::open(path)?;

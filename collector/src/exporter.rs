@@ -95,7 +95,13 @@ async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
         };
         bundles.push((bundle.id, collector.store.local_file(&bundle.upload).await?));
     }
-    let task = Task { wish, bundles, folder: folder(collector, id), archive: collector.archive(id), name: id.clone() };
+    let task = Task {
+        wish,
+        bundles,
+        folder: folder(collector, id),
+        archive: collector.archive(id),
+        name: id.clone(),
+    };
     let mut command = Command::new(&*collector.verifier);
     // A group of its own: a Ctrl-C for the server is none for the child. It looks for ffmpeg.
     command
@@ -114,15 +120,20 @@ async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
     stdin.flush().await?;
     let mut lines = BufReader::new(child.stdout.take().context("the child has no output")?).lines();
     loop {
-        let line = tokio::time::timeout(SILENT, lines.next_line()).await.context("the export has come to a halt")?;
+        let line =
+            tokio::time::timeout(SILENT, lines.next_line()).await.context("the export has come to a halt")?;
         let Some(line) = line.context("talking to the exporting child process")? else {
             let status = child.wait().await?;
-            bail!("it took more memory or time than it may, or crashed ({status}): export fewer bundles at once");
+            bail!(
+                "it took more memory or time than it may, or crashed ({status}): export fewer bundles at once"
+            );
         };
         match serde_json::from_str(&line).context("the child talks nonsense")? {
             Line::Part(part) => {
                 if !collector.store.has_room(FLOOR_BYTES).await? {
-                    bail!("the collector's disk is nearly full: remove exports that are fetched, or make room");
+                    bail!(
+                        "the collector's disk is nearly full: remove exports that are fetched, or make room"
+                    );
                 }
                 collector.db.set_export(id, State::Running, part, None).await?;
             }
@@ -131,7 +142,10 @@ async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
                 for source in &export.sources {
                     let read = done.sources.get(&source.bundle_id).and_then(|read| read.sha256.as_ref());
                     if read.is_some_and(|sha256| *sha256 != source.sha256) {
-                        bail!("bundle {} was read with other bytes than were verified: is the disk damaged?", source.bundle_id);
+                        bail!(
+                            "bundle {} was read with other bytes than were verified: is the disk damaged?",
+                            source.bundle_id
+                        );
                     }
                 }
                 let (bytes, sources) = (done.bytes, done.sources.len());

@@ -100,7 +100,8 @@ async fn chosen(collector: &Collector, caller: &Caller, request: &Request) -> Re
             for id in &request.bundles {
                 let bundle = collector.db.bundle(&id.to_string()).await?.ok_or(Error::NotFound("bundle"))?;
                 if bundle.state != BundleState::Verified {
-                    let why = format!("bundle {id} is {}: only a verified one is exported", bundle.state.name());
+                    let why =
+                        format!("bundle {id} is {}: only a verified one is exported", bundle.state.name());
                     return Err(Error::Conflict(why));
                 }
                 if found.iter().any(|other: &Bundle| other.id == bundle.id) {
@@ -133,7 +134,8 @@ async fn list(
 ) -> Result<Json<Value>> {
     caller.as_lead()?;
     let Query(page) = page.map_err(unreadable)?;
-    let (mut exports, total) = collector.db.exports(page.limit.unwrap_or(100).min(MAX_ROWS), page.skip).await?;
+    let (mut exports, total) =
+        collector.db.exports(page.limit.unwrap_or(100).min(MAX_ROWS), page.skip).await?;
     for export in &mut exports {
         *export = collector.db.export(&export.export_id).await?;
     }
@@ -162,7 +164,9 @@ async fn content(
     let Path(id) = id.map_err(unreadable)?;
     let export = collector.db.export(&id.to_string()).await?;
     let (ExportState::Ready, Some(bytes), Some(sha256)) = (export.state, export.bytes, export.sha256) else {
-        return Err(Error::Conflict("the archive of this export is not there: it is not made yet, failed, or was removed".into()));
+        return Err(Error::Conflict(
+            "the archive of this export is not there: it is not made yet, failed, or was removed".into(),
+        ));
     };
     let part = part_of(&headers, bytes)?;
     let mut file = tokio::fs::File::open(collector.archive(&export.export_id)).await?;
@@ -171,7 +175,11 @@ async fn content(
         collector.db.note_delivery(&export.export_id, caller, part.start, part.length).await?;
     }
     let name = format!("{}.tar", export.export_id);
-    respond(&part, file.take(part.length), &Content { sha256: &sha256, name: &name, kind: "application/x-tar" })
+    respond(
+        &part,
+        file.take(part.length),
+        &Content { sha256: &sha256, name: &name, kind: "application/x-tar" },
+    )
 }
 
 async fn remove(

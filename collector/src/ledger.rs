@@ -153,7 +153,8 @@ impl Db {
     /// The newest exports, without what is in them.
     pub(crate) async fn exports(&self, limit: u32, skip: u32) -> Result<(Vec<Export>, u64)> {
         let query = format!("select {COLUMNS} from export order by created_at desc, id limit ? offset ?");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(limit).bind(skip).fetch_all(&self.readers).await?;
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(limit).bind(skip).fetch_all(&self.readers).await?;
         let total = sqlx::query("select count(*) as total from export").fetch_one(&self.readers).await?;
         Ok((rows.iter().map(export_of).collect::<Result<_>>()?, unsigned(&total, "total")?))
     }
@@ -163,7 +164,8 @@ impl Db {
         let query = format!("select {COLUMNS} from export where id = ?");
         let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&self.readers).await?;
         let mut export = export_of(&row.ok_or(Error::NotFound("export"))?)?;
-        let query = "select bundle, sha256, steps, problem from export_source where export = ? order by place";
+        let query =
+            "select bundle, sha256, steps, problem from export_source where export = ? order by place";
         for row in sqlx::query(query).bind(id).fetch_all(&self.readers).await? {
             export.sources.push(Source {
                 bundle_id: row.try_get("bundle")?,
@@ -193,7 +195,13 @@ impl Db {
     }
 
     /// Moves an export on, unless it was removed meanwhile; false if so.
-    pub(crate) async fn set_export(&self, id: &str, state: State, part: f64, reason: Option<&str>) -> Result<bool> {
+    pub(crate) async fn set_export(
+        &self,
+        id: &str,
+        state: State,
+        part: f64,
+        reason: Option<&str>,
+    ) -> Result<bool> {
         let query = "update export set state = ?, part = ?, reason = ?, changed_at = ? where id = ? and state != 'removed'";
         let done = sqlx::query(query)
             .bind(state.name())
@@ -233,7 +241,13 @@ impl Db {
     }
 
     /// Notes that bytes of an archive go out.
-    pub(crate) async fn note_delivery(&self, id: &str, caller: &Caller, start: u64, bytes: u64) -> Result<()> {
+    pub(crate) async fn note_delivery(
+        &self,
+        id: &str,
+        caller: &Caller,
+        start: u64,
+        bytes: u64,
+    ) -> Result<()> {
         sqlx::query("insert into export_delivery (export, token, at, start, bytes) values (?, ?, ?, ?, ?)")
             .bind(id)
             .bind(caller.token)

@@ -9,5 +9,6 @@ use crate::Collector;
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 pub(crate) fn routes() -> Router<Collector> {
-    Router::new().route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], DESCRIPTION) }))
+    Router::new()
+        .route("/api/v1/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], DESCRIPTION) }))
 }

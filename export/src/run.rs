@@ -65,21 +65,33 @@ impl Options {
     /// A sentence that says what does not.
     pub fn check(&self) -> std::result::Result<(), String> {
         let is_name = |name: &str| {
-            !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
+            !name.is_empty()
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
         };
         if let Size::Most(width, height) = self.pictures.size
             && !(SIDES_PX.contains(&width) && SIDES_PX.contains(&height))
         {
-            return Err(format!("{width}x{height} is no size of {} to {} pixels", SIDES_PX.start(), SIDES_PX.end()));
+            return Err(format!(
+                "{width}x{height} is no size of {} to {} pixels",
+                SIDES_PX.start(),
+                SIDES_PX.end()
+            ));
         }
         if !RATES_HZ.contains(&self.rate) {
-            return Err(format!("{} pictures a second: {} to {} can be had", self.rate, RATES_HZ.start(), RATES_HZ.end()));
+            return Err(format!(
+                "{} pictures a second: {} to {} can be had",
+                self.rate,
+                RATES_HZ.start(),
+                RATES_HZ.end()
+            ));
         }
         if !SHARDS_BYTES.contains(&self.shard_bytes) {
             return Err("a file is closed when it has 1 MiB to 1 TiB".into());
         }
         if self.splits.is_empty() || !self.splits.iter().all(|(name, share)| is_name(name) && *share > 0) {
-            return Err("a part of the data set has a name of letters, digits, _ and -, and a share above 0".into());
+            return Err(
+                "a part of the data set has a name of letters, digits, _ and -, and a share above 0".into()
+            );
         }
         let names: HashSet<&String> = self.splits.iter().map(|(name, _)| name).collect();
         if names.len() < self.splits.len() {
@@ -311,7 +323,8 @@ fn prepare(options: &Options) -> Result<()> {
 
 /// The options that decide what is written.
 fn described(options: &Options) -> Value {
-    let Options { format, pictures, rate, has_pointer, has_captions, shard_bytes, splits, seed, .. } = options;
+    let Options { format, pictures, rate, has_pointer, has_captions, shard_bytes, splits, seed, .. } =
+        options;
     let most_px = if let Size::Most(width, height) = pictures.size { Some((width, height)) } else { None };
     json!({
         "format": format.as_str(), "pictures": pictures.coding.ending(), "most_px": most_px,

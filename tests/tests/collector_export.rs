@@ -31,7 +31,8 @@ impl House {
         let lead = Http::new(&collector.url, Some(&token));
         let mut bundles = Vec::new();
         let long = folder.path().join("long.mcap");
-        let made = Command::new(program("examples/long_bundle")?).arg(&long).args([minutes, "input"]).status()?;
+        let made =
+            Command::new(program("examples/long_bundle")?).arg(&long).args([minutes, "input"]).status()?;
         ensure!(made.success(), "long_bundle: {made}");
         let short = folder.path().join("short.mcap");
         std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/conformance/sealed.mcap"), &short)?;
@@ -67,7 +68,8 @@ impl House {
 
 fn post(http: &Http, request: &Value) -> Result<(u16, Value)> {
     let body = request.to_string();
-    let mut answer = http.ask("POST", "/api/v1/exports", &[("content-type", "application/json")], body.as_bytes())?;
+    let mut answer =
+        http.ask("POST", "/api/v1/exports", &[("content-type", "application/json")], body.as_bytes())?;
     let status = answer.status().as_u16();
     Ok((status, serde_json::from_str(&answer.body_mut().read_to_string()?)?))
 }
@@ -102,7 +104,8 @@ fn unpacked(archive: &[u8], into: &Path) -> Result<PathBuf> {
     std::fs::write(&tar, archive)?;
     let status = Command::new("tar").args(["-xf", path(&tar), "-C", path(into)]).status()?;
     ensure!(status.success(), "tar: {status}");
-    let mut folders = std::fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    let mut folders =
+        std::fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
     folders.next().context("no folder in the archive")
 }
 
@@ -140,7 +143,16 @@ fn a_lead_gets_an_export_and_the_ledger_knows_what_went_out() -> Result<()> {
 
     // The same as whoever has the file makes of it.
     let here = house.at("here");
-    ok(&["export", path(&house.bundles[0]), "--format", "jsonl", "--most-px", "640x640", "--out", path(&here)])?;
+    ok(&[
+        "export",
+        path(&house.bundles[0]),
+        "--format",
+        "jsonl",
+        "--most-px",
+        "640x640",
+        "--out",
+        path(&here),
+    ])?;
     assert_eq!(digests(&unpacked(&whole, &house.at("there"))?)?, digests(&here)?);
 
     // What is removed stays in the ledger.
@@ -149,7 +161,11 @@ fn a_lead_gets_an_export_and_the_ledger_knows_what_went_out() -> Result<()> {
     let listed = house.lead.json("/api/v1/exports")?;
     assert_eq!((&listed["total"], &listed["exports"][0]["state"]), (&json!(1), &json!("removed")));
     assert_eq!(listed["exports"][0]["deliveries"], deliveries);
-    assert_eq!(house.collector.data.join("exports").read_dir()?.count(), 0, "the archive is still on the disk");
+    assert_eq!(
+        house.collector.data.join("exports").read_dir()?.count(),
+        0,
+        "the archive is still on the disk"
+    );
     fits_its_description(&house, &at, &listed)
 }
 
@@ -161,16 +177,22 @@ fn fits_its_description(house: &House, at: &str, listed: &Value) -> Result<()> {
     let bundle = format!("/api/v1/bundles/{}", bundles["bundles"][0]["bundle_id"].as_str().context("no id")?);
     let (status, refused) = post(&house.lead, &json!({"recipient": "", "wish": {"format": "jsonl"}}))?;
     let answers = json!([
-        ["listExports", 200, listed], ["getExport", 200, house.lead.json(at)?], ["newExport", status, refused],
-        ["listBundles", 200, bundles], ["getBundle", 200, house.lead.json(&bundle)?],
+        ["listExports", 200, listed],
+        ["getExport", 200, house.lead.json(at)?],
+        ["newExport", status, refused],
+        ["listBundles", 200, bundles],
+        ["getBundle", 200, house.lead.json(&bundle)?],
         ["getActions", 200, house.lead.json(&format!("{bundle}/actions"))?],
     ]);
     let file = house.at("answers.json");
     std::fs::write(&file, answers.to_string())?;
     let test = std::env::current_exe()?;
-    let target = test.ancestors().find(|folder| folder.join("venv").is_dir()).context("no venv: run scripts/setup")?;
+    let target =
+        test.ancestors().find(|folder| folder.join("venv").is_dir()).context("no venv: run scripts/setup")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/fits_openapi.py");
-    let output = Command::new(target.join("venv/bin/python")).args([script, path(&description), path(&file)]).output()?;
+    let output = Command::new(target.join("venv/bin/python"))
+        .args([script, path(&description), path(&file)])
+        .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
@@ -191,7 +213,15 @@ fn an_export_goes_on_after_the_collector_was_killed() -> Result<()> {
     let archive = bytes(&mut house.lead.ask("GET", &format!("{at}/content"), &[], &[])?)?;
     assert_eq!(export["sha256"], hex(&archive));
     let here = house.at("here");
-    ok(&["export", path(&house.bundles[0]), path(&house.bundles[1]), "--format", "parquet", "--out", path(&here)])?;
+    ok(&[
+        "export",
+        path(&house.bundles[0]),
+        path(&house.bundles[1]),
+        "--format",
+        "parquet",
+        "--out",
+        path(&here),
+    ])?;
     assert_eq!(digests(&unpacked(&archive, &house.at("there"))?)?, digests(&here)?);
     // One that is taken away while it is made leaves nothing behind.
     let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "jsonl"}}))?;
@@ -205,14 +235,19 @@ fn an_export_goes_on_after_the_collector_was_killed() -> Result<()> {
 #[test]
 fn only_leads_export_and_nonsense_is_named() -> Result<()> {
     let house = House::new("1")?;
-    let reviewer = Http::new(&house.collector.url, Some(&house.collector.command(&["token", "new", "--role", "reviewer"])?));
+    let reviewer = Http::new(
+        &house.collector.url,
+        Some(&house.collector.command(&["token", "new", "--role", "reviewer"])?),
+    );
     let nobody = Http::new(&house.collector.url, None);
     let fine = json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv"}});
     let at = house.ask(&fine)?;
     house.made(&at)?;
     for (http, status) in [(&reviewer, 403), (&nobody, 401)] {
         assert_eq!(post(http, &fine)?.0, status);
-        for (method, at) in [("GET", "/api/v1/exports"), ("GET", &at), ("GET", &format!("{at}/content")), ("DELETE", &at)] {
+        for (method, at) in
+            [("GET", "/api/v1/exports"), ("GET", &at), ("GET", &format!("{at}/content")), ("DELETE", &at)]
+        {
             assert_eq!(http.ask(method, at, &[], &[])?.status(), status, "{method} {at}");
         }
     }
@@ -225,12 +260,28 @@ fn only_leads_export_and_nonsense_is_named() -> Result<()> {
     for (request, status, said) in [
         (json!({"recipient": " ", "filter": {}, "wish": {"format": "csv"}}), 400, "recipient"),
         (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "docx"}}), 400, "choose one of jsonl"),
-        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "most_px": [1, 1]}}), 400, "16 to 16384"),
-        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "splits": [["../x", 1]]}}), 400, "letters"),
+        (
+            json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "most_px": [1, 1]}}),
+            400,
+            "16 to 16384",
+        ),
+        (
+            json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "splits": [["../x", 1]]}}),
+            400,
+            "letters",
+        ),
         (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "colour": 1}}), 400, "colour"),
-        (json!({"recipient": "Lab", "bundles": [id], "filter": {}, "wish": {"format": "csv"}}), 400, "not both"),
+        (
+            json!({"recipient": "Lab", "bundles": [id], "filter": {}, "wish": {"format": "csv"}}),
+            400,
+            "not both",
+        ),
         (json!({"recipient": "Lab", "wish": {"format": "csv"}}), 400, "no verified bundle"),
-        (json!({"recipient": "Lab", "filter": {"project": "none"}, "wish": {"format": "csv"}}), 400, "no verified bundle"),
+        (
+            json!({"recipient": "Lab", "filter": {"project": "none"}, "wish": {"format": "csv"}}),
+            400,
+            "no verified bundle",
+        ),
         (json!({"recipient": "Lab", "bundles": [id], "wish": {"format": "csv"}}), 404, "bundle"),
     ] {
         let (found, answer) = post(&house.lead, &request)?;
@@ -253,11 +304,15 @@ fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
     let out = house.at("out");
     let export = |token: Option<&str>, more: &[&str]| -> Result<Output> {
         let mut command = Command::new(program("praxis")?);
-        command.args(["export", "--from", &house.collector.url, "--format", "jsonl", "--out", path(&out)]).args(more);
+        command
+            .args(["export", "--from", &house.collector.url, "--format", "jsonl", "--out", path(&out)])
+            .args(more);
         command.env_remove("PRAXIS_TOKEN").envs(token.map(|token| ("PRAXIS_TOKEN", token)));
         Ok(command.output()?)
     };
-    let said = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    let said = |output: &Output| {
+        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+    };
     let refused = export(None, &[])?;
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("PRAXIS_TOKEN"), "{}", said(&refused));
@@ -299,7 +354,6 @@ fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
 fn a_lead_exports_on_the_page() -> Result<()> {
     let house = House::new("1")?;
     let reviewer = house.collector.command(&["token", "new", "--role", "reviewer"])?;
-    let environment =
-        [("COLLECTOR", &house.collector.url), ("TOKEN", &house.token), ("REVIEWER", &reviewer)];
+    let environment = [("COLLECTOR", &house.collector.url), ("TOKEN", &house.token), ("REVIEWER", &reviewer)];
     praxis_tests::praxis::browse("exports.mjs", &environment.map(|(name, value)| (name, &value[..])))
 }

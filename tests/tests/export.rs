@@ -319,8 +319,13 @@ fn captions_and_pointer_of_a_video_are_as_asked_for(folder: &Path, bundle: &Path
     let bare = video("bare", &["--no-pointer"])?;
     let text = String::from_utf8(ffmpeg(&["-i", path(&with), "-f", "srt", "-"])?)?;
     assert!(text.contains("00:00:01,000 --> 00:00:02,500") && text.contains("First I look at"), "{text}");
-    assert!(ffmpeg(&["-i", path(&bare), "-map", "0:s", "-f", "srt", "-"]).is_err(), "captions that nobody asked for");
-    let frame = |video: &Path| ffmpeg(&["-ss", "3", "-i", path(video), "-frames:v", "1", "-f", "framemd5", "-an", "-sn", "-"]);
+    assert!(
+        ffmpeg(&["-i", path(&bare), "-map", "0:s", "-f", "srt", "-"]).is_err(),
+        "captions that nobody asked for"
+    );
+    let frame = |video: &Path| {
+        ffmpeg(&["-ss", "3", "-i", path(video), "-frames:v", "1", "-f", "framemd5", "-an", "-sn", "-"])
+    };
     assert_ne!(frame(&with)?, frame(&bare)?, "the arrow is there, or not, all the same");
     Ok(())
 }
@@ -412,7 +417,8 @@ fn a_run_that_was_killed_goes_on_and_ends_with_the_same_files() -> Result<()> {
         let mut parts = parts.filter(|path| path.to_string_lossy().contains(".part-"));
         let complete = killed.join("sources").read_dir().into_iter().flatten();
         let names = complete.filter_map(|entry| Some(entry.ok()?.path()));
-        let is_complete = names.filter(|path| path.extension().is_some_and(|ending| ending == "json")).count() == 1;
+        let is_complete =
+            names.filter(|path| path.extension().is_some_and(|ending| ending == "json")).count() == 1;
         Ok(is_complete && parts.next().is_some())
     })?;
     child.kill()?;

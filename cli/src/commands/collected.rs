@@ -111,7 +111,10 @@ impl Collector {
         }
         if sha256(to)? != bundle.sha256 {
             std::fs::remove_file(to)?;
-            bail!("bundle {} did not arrive as the collector has it: run the same command again", bundle.bundle_id);
+            bail!(
+                "bundle {} did not arrive as the collector has it: run the same command again",
+                bundle.bundle_id
+            );
         }
         Ok(())
     }
@@ -150,7 +153,11 @@ impl Collector {
             return Ok(answer);
         }
         let said = answer.json::<Refusal>().await.map(|refusal| refusal.message);
-        bail!("{} answers {status}: {}", self.url, said.unwrap_or("it is no collector, or too new for this program".into()))
+        bail!(
+            "{} answers {status}: {}",
+            self.url,
+            said.unwrap_or("it is no collector, or too new for this program".into())
+        )
     }
 }
 

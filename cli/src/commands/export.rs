@@ -49,7 +49,8 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
         },
     };
     options.check().map_err(anyhow::Error::msg)?;
-    let collector = arguments.from.map(|url| Collector::new(&url, arguments.token_file.as_deref())).transpose()?;
+    let collector =
+        arguments.from.map(|url| Collector::new(&url, arguments.token_file.as_deref())).transpose()?;
     let (inputs, left_out) = match &collector {
         Some(collector) => collected(collector, &mut options)?,
         None => (paths.into_iter().map(Input::from).collect(), 0),
@@ -68,7 +69,8 @@ fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec
     let filter = std::mem::take(&mut options.filter);
     let listed = collector.bundles(filter.project.as_deref())?;
     ensure!(!listed.is_empty(), "the collector has no verified bundle of that project");
-    let (wanted, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|bundle| is_wanted(bundle, &filter));
+    let (wanted, others): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|bundle| is_wanted(bundle, &filter));
     let input = |bundle: Listed| {
         let path = options.out.join(format!(".part-fetched-{}.mcap", bundle.bundle_id));
         let remote = Remote {

@@ -55,7 +55,9 @@ impl Format for Foxglove {
                     };
                     (bundle.progress)(nanos as f64 / all);
                     let (channel, frames) = (screen.pictures, &mut screen.frames);
-                    frames.take(sequence, nanos, data, |frame| picture(bundle, &mut tape, channel, display, &frame))
+                    frames.take(sequence, nanos, data, |frame| {
+                        picture(bundle, &mut tape, channel, display, &frame)
+                    })
                 }
                 Track::Pointer => {
                     let message: PointerMessage = parsed(channel.track, data)?;
@@ -63,7 +65,8 @@ impl Format for Foxglove {
                 }
                 Track::Narration => {
                     let (Some(voice), Ok(block)) = (voice, narration::decode(data)) else { return Ok(()) };
-                    let samples: Vec<u8> = block.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                    let samples: Vec<u8> =
+                        block.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
                     let audio = RawAudio {
                         timestamp: Some(stamp(&tape, nanos)),
                         data: samples.into(),
@@ -109,7 +112,13 @@ struct Screen {
 
 impl Screen {
     /// Draws the pointer, if it is on the display.
-    fn point(&mut self, bundle: &Bundle<'_>, tape: &mut Tape, nanos: u64, message: &PointerMessage) -> Result<()> {
+    fn point(
+        &mut self,
+        bundle: &Bundle<'_>,
+        tape: &mut Tape,
+        nanos: u64,
+        message: &PointerMessage,
+    ) -> Result<()> {
         match message.kind {
             PointerKind::Press => self.is_pressed = true,
             PointerKind::Release => self.is_pressed = false,
@@ -135,7 +144,8 @@ impl Screen {
                 metadata: Vec::new(),
             }
         });
-        let drawn = ImageAnnotations { timestamp, circles: circle.into_iter().collect(), ..Default::default() };
+        let drawn =
+            ImageAnnotations { timestamp, circles: circle.into_iter().collect(), ..Default::default() };
         put(tape, self.pointer, nanos, &drawn)
     }
 }
@@ -195,9 +205,10 @@ impl Line {
 }
 
 fn lines(bundle: &Bundle<'_>) -> Vec<(u64, Line)> {
-    let actions = bundle.steps.iter().map(|step| {
-        (step.action.start_nanos, Line::new(log::Level::Info, "action", words(&step.action)))
-    });
+    let actions = bundle
+        .steps
+        .iter()
+        .map(|step| (step.action.start_nanos, Line::new(log::Level::Info, "action", words(&step.action))));
     let said = bundle.said.iter().filter_map(|span| {
         Some((span.start_nanos, Line::new(log::Level::Info, "transcript", span.text.clone()?)))
     });
@@ -207,7 +218,8 @@ fn lines(bundle: &Bundle<'_>) -> Vec<(u64, Line)> {
 }
 
 fn channel<T: Encode>(tape: &mut Tape, topic: &str) -> Result<u16> {
-    let schema = T::get_schema().ok_or_else(|| Error::coding("an MCAP file")(&"a message without a schema"))?;
+    let schema =
+        T::get_schema().ok_or_else(|| Error::coding("an MCAP file")(&"a message without a schema"))?;
     tape.channel(topic, (&schema.name, &schema.encoding, &schema.data), &T::get_message_encoding())
 }
 

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, FixedSizeListBuilder, Float32Builder, Int64Builder, ListBuilder, StringBuilder};
+use arrow_array::builder::{
+    BinaryBuilder, FixedSizeListBuilder, Float32Builder, Int64Builder, ListBuilder, StringBuilder,
+};
 use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -68,7 +70,9 @@ fn write(bundle: &Bundle<'_>, display: u8, folder: &Path) -> Result<()> {
             Some(picture) if (picture.width_px, picture.height_px) == size => {
                 (Arc::new(code(picture, bundle.options.pictures)?.bytes), Some(frame.nanos))
             }
-            Some(picture) => (Arc::new(code(&fitted(picture, &black), bundle.options.pictures)?.bytes), Some(frame.nanos)),
+            Some(picture) => {
+                (Arc::new(code(&fitted(picture, &black), bundle.options.pictures)?.bytes), Some(frame.nanos))
+            }
             None => (nothing.clone(), None),
         };
         Ok(())
@@ -143,13 +147,16 @@ fn ticks(bundle: &Bundle<'_>, display: u8) -> Result<Vec<Tick>> {
                     state[0] = share(message.x_px, screen.x_px, screen.width_px);
                     state[1] = share(message.y_px, screen.y_px, screen.height_px);
                 }
-                if let (Some(button @ 1..=3), PointerKind::Press | PointerKind::Release) = (message.button, message.kind) {
+                if let (Some(button @ 1..=3), PointerKind::Press | PointerKind::Release) =
+                    (message.button, message.kind)
+                {
                     state[1 + usize::from(button)] = f32::from(u8::from(message.kind == PointerKind::Press));
                 }
                 // A click may be shorter than a tick: a button that went down since the tick before counts as down.
                 let was = if ends[tick].is_some() { ticks[tick].state } else { [0.0; STATE.len()] };
                 ticks[tick].state = state;
-                (2..STATE.len()).for_each(|button| ticks[tick].state[button] = state[button].max(was[button]));
+                (2..STATE.len())
+                    .for_each(|button| ticks[tick].state[button] = state[button].max(was[button]));
                 ends[tick] = Some(state);
             }
             Track::Keys => {
@@ -248,7 +255,8 @@ impl Table {
 
     fn flush(&mut self) -> Result<()> {
         let failed = Error::coding("a Parquet file");
-        let parts: Vec<ArrayRef> = vec![Arc::new(self.pictures.0.finish()), Arc::new(self.pictures.1.finish())];
+        let parts: Vec<ArrayRef> =
+            vec![Arc::new(self.pictures.0.finish()), Arc::new(self.pictures.1.finish())];
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StructArray::new(file_fields(), parts, None)),
             Arc::new(self.picture_nanos.finish()),
@@ -282,7 +290,9 @@ fn schema() -> Schema {
         floats("observation.state", STATE.len()),
         floats("action", ACTION.len()),
     ];
-    fields.extend(["action.text", "action.keys", "narration"].map(|name| Field::new(name, DataType::Utf8, false)));
+    fields.extend(
+        ["action.text", "action.keys", "narration"].map(|name| Field::new(name, DataType::Utf8, false)),
+    );
     fields.push(Field::new("timestamp", DataType::Float32, false));
     fields.extend(COUNTED.map(|name| Field::new(name, DataType::Int64, false)));
     Schema::new(fields)
@@ -313,7 +323,8 @@ fn meta(bundle: &Bundle<'_>, folder: &Path, size: (u32, u32), ticks: &[Tick]) ->
     let put = |name: &str, value: &Value| {
         let path = folder.join("meta").join(name);
         create(&path)?;
-        std::fs::write(&path, format!("{value:#}\n")).map_err(Error::io(format!("writing {}", path.display())))
+        std::fs::write(&path, format!("{value:#}\n"))
+            .map_err(Error::io(format!("writing {}", path.display())))
     };
     put("info.json", &info)?;
     put("stats.json", &stats(ticks, rate))?;
@@ -332,9 +343,8 @@ fn stats(ticks: &[Tick], rate: u32) -> Value {
         };
         let count = rows.len() as f64;
         let mean = each(&|values| values.sum::<f64>() / count);
-        let variance = |column: usize| {
-            rows.iter().map(|row| (row[column] - mean[column]).powi(2)).sum::<f64>() / count
-        };
+        let variance =
+            |column: usize| rows.iter().map(|row| (row[column] - mean[column]).powi(2)).sum::<f64>() / count;
         json!({
             "min": each(&|values| values.fold(f64::INFINITY, f64::min)),
             "max": each(&|values| values.fold(f64::NEG_INFINITY, f64::max)),
@@ -353,15 +363,14 @@ fn stats(ticks: &[Tick], rate: u32) -> Value {
 /// The tasks, as pandas would write them with the text as the index.
 fn tasks(path: &Path, task: &str) -> Result<()> {
     let index = "__index_level_0__";
-    let column = |name: Option<&str>, field: &str, pandas: &str, numpy: &str| {
-        json!({ "name": name, "field_name": field, "pandas_type": pandas, "numpy_type": numpy, "metadata": null })
-    };
+    let column = |name: Option<&str>, field: &str, pandas: &str, numpy: &str| json!({ "name": name, "field_name": field, "pandas_type": pandas, "numpy_type": numpy, "metadata": null });
     let pandas = json!({
         "index_columns": [index], "column_indexes": [], "creator": { "library": "praxis", "version": env!("CARGO_PKG_VERSION") },
         "columns": [column(Some("task_index"), "task_index", "int64", "int64"), column(None, index, "unicode", "object")],
         "pandas_version": "2.0.0",
     });
-    let fields = vec![Field::new("task_index", DataType::Int64, false), Field::new(index, DataType::Utf8, false)];
+    let fields =
+        vec![Field::new("task_index", DataType::Int64, false), Field::new(index, DataType::Utf8, false)];
     let schema = Schema::new(fields).with_metadata([("pandas".to_owned(), pandas.to_string())].into());
     one_row(path, schema, vec![int(0), text(task)])
 }

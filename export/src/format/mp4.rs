@@ -63,8 +63,7 @@ impl Format for Mp4 {
                 captions: has_captions.then_some(&*captions),
             };
             let mut video = Video::start(&path, *size, beside)?;
-            let pointers =
-                if bundle.options.has_pointer { pointers(session, *display)? } else { Vec::new() };
+            let pointers = if bundle.options.has_pointer { pointers(session, *display)? } else { Vec::new() };
             video.write(session, *display, &pointers, &|part| {
                 (bundle.progress)((f64::from(number) + part) / all);
             })?;

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::keys::virtual_key;
 use super::tape::Tape;
 use super::{Bundle, Format, Written, parsed};
+use crate::Result;
 use crate::frames::{Frame, Frames};
 use crate::image::code;
-use crate::Result;
 
 pub(super) struct OwaMcap;
 
@@ -77,19 +77,25 @@ fn write(bundle: &Bundle<'_>, display: u8, path: &Path) -> Result<()> {
         let (channel, message) = match track.track {
             Track::Screen(number) if number == display => {
                 (bundle.progress)(nanos as f64 / all);
-                return frames.take(sequence, nanos, data, |frame| picture(bundle, &mut tape, &channels, &frame));
+                return frames
+                    .take(sequence, nanos, data, |frame| picture(bundle, &mut tape, &channels, &frame));
             }
             Track::Pointer => {
                 let message: PointerMessage = parsed(track.track, data)?;
                 let timestamp = tape.wall_nanos(nanos);
-                let Some(event) = mouse(bundle, display, &message, nanos, timestamp, &mut wheel) else { return Ok(()) };
+                let Some(event) = mouse(bundle, display, &message, nanos, timestamp, &mut wheel) else {
+                    return Ok(());
+                };
                 (channels.mouse, event)
             }
             Track::Keys => {
                 let key: KeyMessage = parsed(track.track, data)?;
                 let Some(vk) = virtual_key(&key.keysym, key.keycode) else { return Ok(()) };
                 let kind = if key.kind == KeyKind::Press { "press" } else { "release" };
-                (channels.keyboard, json!({ "event_type": kind, "vk": vk, "timestamp": tape.wall_nanos(nanos) }))
+                (
+                    channels.keyboard,
+                    json!({ "event_type": kind, "vk": vk, "timestamp": tape.wall_nanos(nanos) }),
+                )
             }
             Track::Windows => {
                 let message: WindowsMessage = parsed(track.track, data)?;
@@ -98,7 +104,10 @@ fn write(bundle: &Bundle<'_>, display: u8, path: &Path) -> Result<()> {
                 let (left, top) = (i64::from(window.rect.x_px) - x, i64::from(window.rect.y_px) - y);
                 let right = left + i64::from(window.rect.width_px);
                 let bottom = top + i64::from(window.rect.height_px);
-                (channels.window, json!({ "title": window.title, "rect": [left, top, right, bottom], "hWnd": window.id }))
+                (
+                    channels.window,
+                    json!({ "title": window.title, "rect": [left, top, right, bottom], "hWnd": window.id }),
+                )
             }
             _ => return Ok(()),
         };
