@@ -5,7 +5,7 @@
 //! `sources/<bundle id>.json` says so, with the SHA-256 of each. `export.json` sums up what is there.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ use crate::format::{Bundle, Format, Name};
 use crate::image::{Options as Pictures, Size};
 use crate::plan::{GUARD_NANOS, LIKE_SHARE, MAX_AFTER_NANOS, REFERENCE_NANOS, STILL_NANOS, plan};
 use crate::{Error, Result, Session, transcript};
+
+/// The file in a unit's folder that whoever works in it holds locked.
+const LOCK: &str = "lock";
 
 /// What is to be exported, and how.
 #[derive(Debug, Clone)]
@@ -401,12 +404,12 @@ fn unit(
     let part = Part::new(options.out.join(format!(".part-{bundle_id}")))?;
     let bundle =
         Bundle { session: &session, steps: &steps, said: &said, split: &split, options, threads, progress };
-    let written = format.write(&bundle, &part.0)?;
+    let written = format.write(&bundle, &part.folder)?;
     if let Some(source) = before {
         withdraw(&source, &record, &options.out)?;
     }
     let mut files = Vec::new();
-    part.publish(&part.0, &options.out, &mut files)?;
+    part.publish(&part.folder, &options.out, &mut files)?;
     files.sort_by(|one: &Written, other| one.path.cmp(&other.path));
     let source = Source {
         bundle_id,
@@ -475,15 +478,44 @@ impl Beside {
     }
 }
 
-/// The folder of a unit that is not complete; it goes when it is dropped.
-struct Part(PathBuf);
+/// The folder of a unit that is not complete; it goes when it is dropped. Held locked, so that no other run works in it.
+struct Part {
+    folder: PathBuf,
+    _lock: File,
+}
 
 impl Part {
-    fn new(path: PathBuf) -> Result<Self> {
+    fn new(folder: PathBuf) -> Result<Self> {
+        let failed = || Error::io(format!("making {}", folder.display()));
+        fs::create_dir_all(&folder).map_err(failed())?;
+        let path = folder.join(LOCK);
+        let mut lock = File::options().create(true).append(true).read(true).open(&path).map_err(failed())?;
+        let busy = || Error::Folder {
+            why: format!(
+                "another run exports this bundle into {} at this moment: wait for it, then run the same command again",
+                folder.parent().unwrap_or(&folder).display()
+            ),
+        };
+        // Where files cannot be locked nobody can be kept out.
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(busy());
+        }
+        // Whoever held it may have removed it, and another may have made a new one: what is there must be this one.
+        let mark = format!("{} {:?}\n", std::process::id(), std::thread::current().id());
+        lock.write_all(mark.as_bytes()).map_err(failed())?;
+        if !fs::read_to_string(&path).is_ok_and(|text| text.ends_with(&mark)) {
+            return Err(busy());
+        }
         // Of a run that was stopped.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).map_err(Error::io(format!("making {}", path.display())))?;
-        Ok(Self(path))
+        for entry in fs::read_dir(&folder).map_err(failed())? {
+            let path = entry.map_err(failed())?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed())?;
+            } else if !path.ends_with(LOCK) {
+                fs::remove_file(&path).map_err(failed())?;
+            }
+        }
+        Ok(Self { folder, _lock: lock })
     }
 
     /// Lets the files of a folder take their places, the disk first.
@@ -495,7 +527,10 @@ impl Part {
                 self.publish(&path, out, files)?;
                 continue;
             }
-            let relative = path.strip_prefix(&self.0).unwrap_or(&path);
+            let relative = path.strip_prefix(&self.folder).unwrap_or(&path);
+            if relative == Path::new(LOCK) {
+                continue;
+            }
             let place = out.join(relative);
             File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
             let bytes = fs::metadata(&path).map_err(failed(&path))?.len();
@@ -513,7 +548,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         // What cannot be removed is removed by the next run.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

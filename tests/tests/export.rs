@@ -433,6 +433,39 @@ fn a_run_that_was_killed_goes_on_and_ends_with_the_same_files() -> Result<()> {
 }
 
 #[test]
+fn runs_that_know_nothing_of_each_other_fill_a_folder_together() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (out, alone) = (folder.path().join("out"), folder.path().join("alone"));
+    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance").join(name);
+    let inputs = [fixture("sealed.mcap"), fixture("operations-sealed.mcap"), RECORDED.clone()];
+    let run = |input: &PathBuf, out: &Path| {
+        Command::new(program()?)
+            .args(["export", path(input), "--format", "jsonl", "--out", path(out)])
+            .spawn()
+            .context("praxis export")
+    };
+    let children: Vec<_> = inputs.iter().map(|input| run(input, &out)).collect::<Result<_>>()?;
+    for (mut child, input) in children.into_iter().zip(&inputs) {
+        ensure!(child.wait()?.success(), "{}", input.display());
+    }
+    for input in &inputs {
+        ensure!(run(input, &alone)?.wait()?.success(), "{}", input.display());
+    }
+    assert_eq!(files(&out)?, files(&alone)?);
+    // The same bundle twice at once: one run does it, the other says so and spoils nothing.
+    let both = folder.path().join("both");
+    let [one, other] = [0, 1].map(|_| run(&RECORDED, &both));
+    let codes = [one?.wait()?.code(), other?.wait()?.code()];
+    ensure!(codes == [Some(0); 2] || codes == [Some(0), Some(1)] || codes == [Some(1), Some(0)], "{codes:?}");
+    let of_recorded = files(&both)?;
+    assert_eq!(of_recorded.as_object().context("no sources")?.len(), 1);
+    assert!(
+        of_recorded.as_object().unwrap().iter().all(|(id, listed)| files(&alone).unwrap()[id] == *listed)
+    );
+    Ok(())
+}
+
+#[test]
 fn all_sessions_of_an_expert_are_in_one_split() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance").join(name);
