@@ -19,6 +19,8 @@ use sha2::{Digest, Sha256};
 
 /// Memory that the child may map.
 const MAX_MEMORY_BYTES: u64 = 4 << 30;
+/// Bundles at once: more would not fit into that memory.
+const MAX_JOBS: usize = 4;
 /// Processor time for any export, and for each of its bytes: a video takes longest.
 const BASE_SECONDS: u64 = 600;
 const BYTES_PER_SECOND: u64 = 64 << 10;
@@ -81,7 +83,7 @@ impl Wish {
             shard_bytes: self.shard_mib.saturating_mul(1 << 20),
             splits: self.splits.clone(),
             seed: self.seed,
-            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            jobs: std::thread::available_parallelism().map_or(1, usize::from).min(MAX_JOBS),
             filter: Filter::default(),
         };
         options.check()?;

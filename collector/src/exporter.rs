@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Collector;
 use crate::export_child::{Line, Task, Wish};
-use crate::ledger::{Export, State};
+use crate::ledger::{State, Whole};
 
 /// Wait before one that could not be started is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
@@ -23,6 +23,9 @@ const FLOOR_BYTES: u64 = 1 << 30;
 
 /// Makes what is asked for, until cancelled.
 pub(crate) async fn run(collector: Collector, cancel: CancellationToken) {
+    if let Err(error) = tidy(&collector).await {
+        tracing::error!(error = format!("{error:#}"), "the folder of exports cannot be tidied");
+    }
     loop {
         let wait = match make_waiting(&collector, &cancel).await {
             Ok(()) => None,
@@ -44,27 +47,43 @@ pub(crate) async fn run(collector: Collector, cancel: CancellationToken) {
     }
 }
 
-async fn make_waiting(collector: &Collector, cancel: &CancellationToken) -> anyhow::Result<()> {
+/// Removes what exports have left that were removed or failed while the server ended.
+async fn tidy(collector: &Collector) -> anyhow::Result<()> {
     crate::make_private(&collector.exports).await.context("making the folder of exports")?;
+    let mut entries = tokio::fs::read_dir(&collector.exports).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.split('.').next().unwrap_or_default();
+        match collector.db.export(id).await {
+            Ok(export) if matches!(export.state, State::Removed | State::Failed) => {
+                clear(collector, id).await
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn make_waiting(collector: &Collector, cancel: &CancellationToken) -> anyhow::Result<()> {
     while let Some(id) = collector.db.next_export().await? {
         let mut stop = collector.export_stop.subscribe();
-        let export = collector.db.export(&id).await?;
-        if !collector.db.set_export(&id, State::Running, export.part, None).await? {
+        let whole = collector.db.whole_export(&id).await?;
+        if !collector.db.set_export(&id, State::Running, whole.export.part, None).await? {
             continue;
         }
         let made = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             // The child ends with the answer that is dropped here.
             _ = stop.wait_for(|stopped| *stopped == id) => Ok(()),
-            made = make(collector, &export) => made,
+            made = make(collector, &whole) => made,
         };
+        if made.is_err() || collector.db.export(&id).await?.state != State::Ready {
+            clear(collector, &id).await;
+        }
         if let Err(error) = made {
             let why = format!("{error:#}");
             tracing::warn!(export = id, why, "an export failed");
             collector.db.set_export(&id, State::Failed, 0.0, Some(&why)).await?;
-        }
-        if collector.db.export(&id).await?.state != State::Ready {
-            clear(collector, &id).await;
         }
     }
     Ok(())
@@ -84,11 +103,12 @@ fn folder(collector: &Collector, id: &str) -> PathBuf {
 }
 
 /// Runs the child for an export and notes what it says.
-async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
-    let id = &export.export_id;
-    let wish: Wish = serde_json::from_value(export.request["wish"].clone()).context("reading the request")?;
+async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
+    let id = &whole.export.export_id;
+    let wish: Wish =
+        serde_json::from_value(whole.export.request["wish"].clone()).context("reading the request")?;
     let mut bundles = Vec::new();
-    for source in &export.sources {
+    for source in &whole.sources {
         let bundle = collector.db.bundle(&source.bundle_id).await?;
         let Some(bundle) = bundle.filter(|bundle| bundle.sha256 == source.sha256) else {
             bail!("bundle {} is not here any more as it was: ask for a new export", source.bundle_id);
@@ -139,7 +159,7 @@ async fn make(collector: &Collector, export: &Export) -> anyhow::Result<()> {
             }
             Line::Failed(why) => bail!(why),
             Line::Done(done) => {
-                for source in &export.sources {
+                for source in &whole.sources {
                     let read = done.sources.get(&source.bundle_id).and_then(|read| read.sha256.as_ref());
                     if read.is_some_and(|sha256| *sha256 != source.sha256) {
                         bail!(

@@ -21,7 +21,7 @@ use crate::bundles::{Content, part_of, respond};
 use crate::db::{Bundle, State as BundleState};
 use crate::error::{Error, Result, unreadable};
 use crate::export_child::Wish;
-use crate::ledger::{Export, State as ExportState};
+use crate::ledger::{State as ExportState, Whole};
 use crate::list::Wanted;
 
 /// Most bundles of an export.
@@ -73,7 +73,7 @@ async fn ask(
     collector.db.new_export(caller, &id, recipient, &kept, &bundles).await?;
     collector.export_wake.notify_one();
     tracing::info!(export = id, bundles = bundles.len(), "an export was asked for");
-    let export = collector.db.export(&id).await?;
+    let export = collector.db.whole_export(&id).await?;
     Ok((StatusCode::CREATED, [("location", format!("/api/v1/exports/{id}"))], Json(export)).into_response())
 }
 
@@ -134,11 +134,7 @@ async fn list(
 ) -> Result<Json<Value>> {
     caller.as_lead()?;
     let Query(page) = page.map_err(unreadable)?;
-    let (mut exports, total) =
-        collector.db.exports(page.limit.unwrap_or(100).min(MAX_ROWS), page.skip).await?;
-    for export in &mut exports {
-        *export = collector.db.export(&export.export_id).await?;
-    }
+    let (exports, total) = collector.db.exports(page.limit.unwrap_or(100).min(MAX_ROWS), page.skip).await?;
     Ok(Json(json!({ "exports": exports, "total": total })))
 }
 
@@ -146,10 +142,10 @@ async fn look(
     State(collector): State<Collector>,
     caller: Caller,
     id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Export>> {
+) -> Result<Json<Whole>> {
     caller.as_lead()?;
     let Path(id) = id.map_err(unreadable)?;
-    Ok(Json(collector.db.export(&id.to_string()).await?))
+    Ok(Json(collector.db.whole_export(&id.to_string()).await?))
 }
 
 /// The archive of an export that is ready, whole or a range of it. That it goes out is noted first.

@@ -63,6 +63,18 @@ pub(crate) struct Export {
     pub(crate) token: i64,
     pub(crate) created_at_millis: i64,
     pub(crate) changed_at_millis: i64,
+    pub(crate) num_bundles: u64,
+    /// How many of them are not in it, or not whole.
+    pub(crate) num_problems: u64,
+    /// Bytes that went out, each as often as it did.
+    pub(crate) delivered_bytes: u64,
+}
+
+/// An export with what is in it, and when it went out.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Whole {
+    #[serde(flatten)]
+    pub(crate) export: Export,
     pub(crate) sources: Vec<Source>,
     pub(crate) deliveries: Vec<Delivery>,
 }
@@ -85,8 +97,10 @@ pub(crate) struct Delivery {
     pub(crate) bytes: u64,
 }
 
-const COLUMNS: &str =
-    "id, recipient, request, state, reason, part, steps, bytes, sha256, token, created_at, changed_at";
+const COLUMNS: &str = "id, recipient, request, state, reason, part, steps, bytes, sha256, token, created_at, changed_at, \
+    (select count(*) from export_source where export = id) as num_bundles, \
+    (select count(*) from export_source where export = id and problem is not null) as num_problems, \
+    (select coalesce(sum(bytes), 0) from export_delivery where export = id) as delivered_bytes";
 
 fn export_of(row: &SqliteRow) -> Result<Export> {
     let state: String = row.try_get("state")?;
@@ -106,8 +120,9 @@ fn export_of(row: &SqliteRow) -> Result<Export> {
         token: row.try_get("token")?,
         created_at_millis: row.try_get("created_at")?,
         changed_at_millis: row.try_get("changed_at")?,
-        sources: Vec::new(),
-        deliveries: Vec::new(),
+        num_bundles: unsigned(row, "num_bundles")?,
+        num_problems: unsigned(row, "num_problems")?,
+        delivered_bytes: unsigned(row, "delivered_bytes")?,
     })
 }
 
@@ -150,7 +165,7 @@ impl Db {
         Ok(transaction.commit().await?)
     }
 
-    /// The newest exports, without what is in them.
+    /// The newest exports.
     pub(crate) async fn exports(&self, limit: u32, skip: u32) -> Result<(Vec<Export>, u64)> {
         let query = format!("select {COLUMNS} from export order by created_at desc, id limit ? offset ?");
         let rows =
@@ -159,15 +174,20 @@ impl Db {
         Ok((rows.iter().map(export_of).collect::<Result<_>>()?, unsigned(&total, "total")?))
     }
 
-    /// An export with its bundles, and when it went out.
+    /// An export.
     pub(crate) async fn export(&self, id: &str) -> Result<Export> {
         let query = format!("select {COLUMNS} from export where id = ?");
         let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(&self.readers).await?;
-        let mut export = export_of(&row.ok_or(Error::NotFound("export"))?)?;
+        export_of(&row.ok_or(Error::NotFound("export"))?)
+    }
+
+    /// An export with its bundles, and when it went out.
+    pub(crate) async fn whole_export(&self, id: &str) -> Result<Whole> {
+        let mut whole = Whole { export: self.export(id).await?, sources: Vec::new(), deliveries: Vec::new() };
         let query =
             "select bundle, sha256, steps, problem from export_source where export = ? order by place";
         for row in sqlx::query(query).bind(id).fetch_all(&self.readers).await? {
-            export.sources.push(Source {
+            whole.sources.push(Source {
                 bundle_id: row.try_get("bundle")?,
                 sha256: row.try_get("sha256")?,
                 steps: optional(&row, "steps")?,
@@ -176,14 +196,14 @@ impl Db {
         }
         let query = "select token, at, start, bytes from export_delivery where export = ? order by at";
         for row in sqlx::query(query).bind(id).fetch_all(&self.readers).await? {
-            export.deliveries.push(Delivery {
+            whole.deliveries.push(Delivery {
                 token: row.try_get("token")?,
                 at_millis: row.try_get("at")?,
                 start: unsigned(&row, "start")?,
                 bytes: unsigned(&row, "bytes")?,
             });
         }
-        Ok(export)
+        Ok(whole)
     }
 
     /// The export that is to be made next: one that was begun before the server ended, else the oldest that waits.

@@ -160,7 +160,8 @@ fn a_lead_gets_an_export_and_the_ledger_knows_what_went_out() -> Result<()> {
     assert_eq!(house.lead.ask("GET", &content, &[], &[])?.status(), 409);
     let listed = house.lead.json("/api/v1/exports")?;
     assert_eq!((&listed["total"], &listed["exports"][0]["state"]), (&json!(1), &json!("removed")));
-    assert_eq!(listed["exports"][0]["deliveries"], deliveries);
+    assert_eq!(listed["exports"][0]["delivered_bytes"], 2 * all);
+    assert_eq!(house.lead.json(&at)?["deliveries"], deliveries);
     assert_eq!(
         house.collector.data.join("exports").read_dir()?.count(),
         0,

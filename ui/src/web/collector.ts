@@ -92,6 +92,13 @@ export interface ExportRow {
   bytes: number | null;
   sha256: string | null;
   created_at_millis: number;
+  num_bundles: number;
+  num_problems: number;
+  delivered_bytes: number;
+}
+
+/** An export with what is in it, and when it went out. */
+export interface WholeExport extends ExportRow {
   sources: { bundle_id: string; sha256: string; steps: number | null; problem: string | null }[];
   deliveries: { token: number; at_millis: number; start: number; bytes: number }[];
 }
@@ -101,6 +108,9 @@ export type Chosen = { bundles: string[] } | { filter: { project: string; expert
 
 export const loadExports = (signal?: AbortSignal) =>
   ask<{ exports: ExportRow[]; total: number }>('./api/v1/exports', signal);
+
+export const loadExport = (id: string, signal?: AbortSignal) =>
+  ask<WholeExport>(`./api/v1/exports/${encodeURIComponent(id)}`, signal);
 
 /** The cookie alone lets nobody change anything: a page of others could send it, too, but not this header. */
 const OF_THE_PAGE = { 'x-praxis-page': '1' };
