@@ -56,7 +56,7 @@ async fn tidy(collector: &Collector) -> anyhow::Result<()> {
         let id = name.split('.').next().unwrap_or_default();
         match collector.db.export(id).await {
             Ok(export) if matches!(export.state, State::Removed | State::Failed) => {
-                clear(collector, id).await
+                clear(collector, id).await;
             }
             _ => {}
         }

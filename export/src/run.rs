@@ -586,7 +586,9 @@ fn sum_up(options: &Options, format: &dyn Format) -> Result<()> {
         let has_steps = |split: &str| sources.iter().any(|source| source.split == split && source.steps > 0);
         let splits = options.splits.iter().map(|(name, _)| &name[..]);
         let filled: Vec<&str> = splits.filter(|split| has_steps(split)).collect();
-        if let Some((name, text)) = format.card(&filled) {
+        if !filled.is_empty()
+            && let Some((name, text)) = format.card(&filled)
+        {
             put_bytes(&options.out.join(name), text.as_bytes())?;
         }
         let whole = json!({

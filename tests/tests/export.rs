@@ -541,3 +541,27 @@ fn bad_input_is_named_and_nothing_half_written_is_left() -> Result<()> {
     // Another export does not go into the same folder.
     refused(&[&sealed], "csv", &at("i"), 1, "other options")
 }
+
+#[test]
+fn a_disk_that_takes_no_more_leaves_nothing_half_written() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for format in ["jsonl", "parquet", "webdataset", "owamcap", "lerobot", "mp4", "wav"] {
+        let out = folder.path().join(format);
+        let arguments = ["export", path(&RECORDED), "--format", format, "--out", path(&out)];
+        let mut limited = Command::new("bash");
+        limited
+            .args(["-c", "trap '' XFSZ; ulimit -f 24; exec \"$0\" \"$@\""])
+            .arg(program()?)
+            .args(arguments);
+        let output = limited.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{format}: {said}");
+        let says_why = said.to_lowercase();
+        assert!(says_why.contains("too large") || says_why.contains("ffmpeg says"), "{format}: {said}");
+        let left: Vec<_> = out.read_dir()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        assert_eq!(left.len(), 2, "{format}: {left:?}");
+        assert_eq!(out.join("sources").read_dir()?.count(), 0, "{format}");
+        assert!(ok(&arguments)?.starts_with("1 bundles, 27 steps"), "{format}");
+    }
+    Ok(())
+}
