@@ -394,14 +394,19 @@ fn unit(
             && source.is_whole(&options.out)
     };
     let before = source_at(&record);
+    let part = options.out.join(format!(".part-{bundle_id}"));
     if let Some(source) = before.as_ref().filter(|source| is_same(source)) {
+        if part.exists() {
+            // Of a run that was stopped when all was done but this; unless another is just there.
+            let _ = Part::new(part);
+        }
         return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
     }
     let who = session.manifest.expert.clone().unwrap_or(session.manifest.session_id.to_string());
     let split = split_of(&options.splits, options.seed, &who).to_owned();
     let said = beside.transcript.unwrap_or_else(|| session.speech.clone());
     let steps = plan(&session, &said);
-    let part = Part::new(options.out.join(format!(".part-{bundle_id}")))?;
+    let part = Part::new(part)?;
     let bundle =
         Bundle { session: &session, steps: &steps, said: &said, split: &split, options, threads, progress };
     let written = format.write(&bundle, &part.folder)?;

@@ -3,6 +3,8 @@
 //! Places are shares of the picture's sides with four decimals. What the code cannot say (modifiers held while clicking, a long
 //! press, the path of a drag) is in `action` in words.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use praxis_bundle::manifest::Outcome;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::pyautogui::{Places, code};
 use super::row::{places, words};
-use super::{Bundle, Format, Written, put_image};
+use super::{Bundle, Format, Written, create, put_image};
 use crate::{Error, Result};
 
 pub(super) struct Agentnet;
@@ -21,7 +23,22 @@ impl Format for Agentnet {
         let failed = || Error::io(format!("writing {}", folder.display()));
         std::fs::create_dir_all(folder.join("images")).map_err(failed())?;
         let ending = bundle.options.pictures.coding.ending();
-        let (mut traj, mut written) = (Vec::new(), Written::default());
+        let path = folder.join("trajectory.jsonl");
+        let mut out = BufWriter::new(create(&path)?);
+        let outcome = bundle.session.ending.as_ref().and_then(|ending| ending.outcome);
+        let instruction = bundle.instruction();
+        let about = json!({
+            "task_id": bundle.id(), "instruction": instruction, "natural_language_task": instruction,
+            "actual_task": instruction, "task_completed": outcome.map(|outcome| outcome == Outcome::Success),
+        });
+        // Step by step, so that a long session takes no more memory than a short one.
+        let about = about.to_string();
+        write!(out, "{},\"traj\":[", about.strip_suffix('}').unwrap_or(&about)).map_err(failed())?;
+        let mut written = Written::default();
+        let put = |out: &mut BufWriter<File>, index: u64, step: &Value| {
+            let comma = if index == 0 { "" } else { "," };
+            write!(out, "{comma}{step}").map_err(failed())
+        };
         let mut last_image = None;
         bundle.for_each_step(false, |whole| {
             let Some((before, image)) = whole.step.before.zip(whole.before.as_ref()) else {
@@ -32,13 +49,9 @@ impl Format for Agentnet {
             put_image(&folder, &name, image)?;
             let (from, to) = places(whole.step, Some(image));
             let action = &whole.step.action;
-            traj.push(step(
-                traj.len(),
-                &name,
-                &code(action, from, to, Places::Shares),
-                &words(action),
-                &thought(&whole.step.narration),
-            ));
+            let code = code(action, from, to, Places::Shares);
+            let step = step(written.steps, &name, &code, &words(action), &thought(&whole.step.narration));
+            put(&mut out, written.steps, &step)?;
             written.steps += 1;
             last_image = match whole.step.after.zip(whole.after) {
                 Some((after, image)) => {
@@ -49,24 +62,18 @@ impl Format for Agentnet {
             };
             Ok(())
         })?;
-        let outcome = bundle.session.ending.as_ref().and_then(|ending| ending.outcome);
         if let Some((name, image)) = last_image.filter(|_| outcome.is_some()) {
             put_image(&folder, &name, &image)?;
             let status = if outcome == Some(Outcome::Success) { "success" } else { "failure" };
             let code = format!("computer.terminate(status='{status}')");
-            traj.push(step(traj.len(), &name, &code, "End the task", ""));
+            put(&mut out, written.steps, &step(written.steps, &name, &code, "End the task", ""))?;
         }
-        let row = json!({
-            "task_id": bundle.id(), "instruction": bundle.instruction(),
-            "natural_language_task": bundle.instruction(), "actual_task": bundle.instruction(),
-            "task_completed": outcome.map(|outcome| outcome == Outcome::Success), "traj": traj,
-        });
-        std::fs::write(folder.join("trajectory.jsonl"), format!("{row}\n")).map_err(failed())?;
+        out.write_all(b"]}\n").and_then(|()| out.flush()).map_err(failed())?;
         Ok(written)
     }
 }
 
-fn step(index: usize, image: &str, code: &str, action: &str, thought: &str) -> Value {
+fn step(index: u64, image: &str, code: &str, action: &str, thought: &str) -> Value {
     json!({ "index": index, "image": image, "value": { "code": code, "thought": thought, "action": action } })
 }
 

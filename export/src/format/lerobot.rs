@@ -13,21 +13,19 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
 use praxis_bundle::Track;
 use praxis_bundle::messages::{KeyKind, KeyMessage, PointerKind, PointerMessage};
 use praxis_bundle::screen::{Picture, TILE_PX};
 use serde_json::{Value, json};
 
-use super::parquet::file_fields;
+use super::parquet::{file_fields, properties};
 use super::{Bundle, Format, Written, create, parsed};
 use crate::frames::{Frames, tick_at, tick_nanos};
 use crate::image::{code, size_of};
 use crate::{Error, Result};
 
 /// Bytes of pictures that become a row group.
-const GROUP_BYTES: usize = 16 << 20;
+const GROUP_BYTES: usize = 8 << 20;
 /// Where the pointer is as shares of the display's sides, and which buttons are down, or went down since the tick before.
 const STATE: [&str; 5] = ["x", "y", "left", "middle", "right"];
 /// What is so at the next tick, and wheel steps until then, to the right and up.
@@ -203,8 +201,7 @@ struct Table {
 
 impl Table {
     fn create(path: &Path, rate: u32) -> Result<Self> {
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let writer = ArrowWriter::try_new(create(path)?, Arc::new(schema()), Some(properties));
+        let writer = ArrowWriter::try_new(create(path)?, Arc::new(schema()), Some(properties(&[IMAGE])));
         Ok(Self {
             writer: writer.map_err(|error| Error::coding("a Parquet file")(&error))?,
             rate,

@@ -10,7 +10,8 @@ use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use serde_json::json;
 
 use super::row::places;
@@ -20,7 +21,7 @@ use crate::steps::Whole;
 use crate::{Error, Result};
 
 /// Bytes of pictures and voice that wait to become a row group.
-const GROUP_BYTES: usize = 16 << 20;
+const GROUP_BYTES: usize = 8 << 20;
 /// The columns, the kind of each, and what it is to `datasets`.
 const COLUMNS: [(&str, Kind); 23] = [
     ("bundle_id", Kind::Text),
@@ -47,6 +48,9 @@ const COLUMNS: [(&str, Kind); 23] = [
     ("image_after_nanos", Kind::Int),
     ("narration", Kind::Audio),
 ];
+
+/// Those that hold files.
+const FILES: [&str; 3] = ["image", "image_after", "narration"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -119,8 +123,8 @@ impl Shards {
                 Some(open) => open,
                 none => {
                     let path = self.folder.join(format!("{}-{:05}.parquet", self.id, self.number));
-                    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-                    let writer = ArrowWriter::try_new(create(&path)?, batch.schema(), Some(properties));
+                    let writer =
+                        ArrowWriter::try_new(create(&path)?, batch.schema(), Some(properties(&FILES)));
                     none.insert((writer.map_err(|error| failed(&error))?, 0))
                 }
             };
@@ -239,6 +243,19 @@ impl Table {
         }
         RecordBatch::try_new(Arc::new(schema()), columns).map_err(|error| failed(&error))
     }
+}
+
+/// How a table is written: files in the columns of these names are compressed already, and nobody looks for the least of them.
+pub(super) fn properties(files: &[&str]) -> WriterProperties {
+    let mut builder = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    for name in files {
+        let column = ColumnPath::new(vec![(*name).to_owned(), "bytes".to_owned()]);
+        builder = builder
+            .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    builder.build()
 }
 
 /// A file inside a table, as `datasets` has it.
