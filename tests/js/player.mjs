@@ -4,7 +4,7 @@
 // sealed bundle of some length with one display, FLASHES one of flashes and tones, CHROMIUM the browser; the page must have been
 // built (ui/dist).
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -378,6 +378,62 @@ test('a damaged bundle plays on and says what is missing', async () => {
   });
 });
 
+test('damage that only pictures meet is counted when it is met', async () => {
+  const bytes = readFileSync(bundle);
+  bytes.fill(0xa5, bytes.length >> 1, (bytes.length >> 1) + 8192);
+  const damaged = join(folder, 'middle.mcap');
+  writeFileSync(damaged, bytes);
+  const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file: damaged, actions }]]), isCollector: false });
+  await opened('', async (page) => {
+    await page.waitForFunction(() => document.querySelector('.stage')?.dataset.nanos);
+    for (const key of '456') {
+      await page.keyboard.press(key);
+      await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'paused');
+    }
+    await page.getByRole('button', { name: /damaged place/ }).click();
+    await page.getByText('cannot be read').first().waitFor();
+    assert.equal(await page.getByText('Sealed', { exact: true }).count(), 0);
+    // Where the picture is lost there is none to be saved.
+    for (const key of '456') {
+      await page.keyboard.press(key);
+      await page.waitForFunction(() => document.querySelector('.stage').dataset.state === 'paused');
+      if (await page.evaluate(() => document.querySelector('.stage').dataset.nanos === undefined)) break;
+    }
+    assert.equal(await page.evaluate(() => document.querySelector('.stage').dataset.nanos), undefined, 'nothing is lost');
+    await page.getByRole('button', { name: 'Save this picture as PNG' }).click();
+    await page.getByText('There is no picture to save here').waitFor();
+  }, { url: other.url });
+  await other.close();
+});
+
+test('a narrow window has all controls; keys act again after a list was used', async () => {
+  await opened('?session=one&t=5000', async (page) => {
+    await calm(page);
+    const outside = () => page.evaluate(() => {
+      const boxes = [...document.querySelectorAll('.transport :is(button, select)')].map((each) => each.getBoundingClientRect());
+      return boxes.filter(({ left, right, width }) => width > 0 && (left < 0 || right > innerWidth)).length;
+    });
+    for (const width of [400, 700, 1000, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      assert.equal(await outside(), 0, `at ${width} pixels`);
+    }
+    await page.setViewportSize({ width: 900, height: 800 });
+    await page.keyboard.press('/');
+    await page.waitForFunction(() => document.activeElement?.hasAttribute('data-search'));
+    await page.keyboard.type('5l');
+    assert.equal(await page.locator('[data-search]').inputValue(), '5l');
+    await page.setViewportSize({ width: 1440, height: 800 });
+    const speed = page.getByLabel('Speed', { exact: true });
+    await page.mouse.click(...(await speed.evaluate((each) => { const { x, y } = each.getBoundingClientRect(); return [x + 5, y + 5]; })));
+    await speed.selectOption({ index: 0 });
+    await page.waitForFunction(() => document.activeElement === document.body);
+    const { at } = await stage(page);
+    await page.keyboard.press('l');
+    await calm(page);
+    assert.notEqual((await stage(page)).at, at);
+  });
+});
+
 test('a bundle that is not sealed plays; what is no bundle is said in a sentence', async () => {
   await opened('?session=three', async (page) => {
     await calm(page);
@@ -404,6 +460,9 @@ test('without a connection the last picture stays, and it goes on when it is bac
     await page.keyboard.press('9');
     await page.getByText('cannot be reached').waitFor();
     assert.equal((await stage(page)).sequence, sequence);
+    // The picture is not that of the time: it is not saved under it.
+    await page.getByRole('button', { name: 'Save this picture as PNG' }).click();
+    await page.getByText('There is no picture to save here').waitFor();
     other.state.isDown = false;
     await page.waitForFunction((before) => document.querySelector('.stage').dataset.sequence !== before, sequence);
     assert.equal(await page.getByText('cannot be reached').count(), 0);

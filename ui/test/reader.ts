@@ -56,6 +56,18 @@ test('a server without ranges is named', async () => {
   });
 });
 
+test('a server that never answers is given up', async () => {
+  const server = createServer(() => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/x`;
+  try {
+    await assert.rejects(rangeSource(url, 'auto', 50).size(), { kind: 'source', message: /no answer within/ });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
 test('the worker answers each question, names errors, and drops what is cancelled', async () => {
   await served(fixture('live.mcap'), true, async (url) => {
     const { port1, port2 } = new MessageChannel();

@@ -17,7 +17,11 @@ const SLACK_NANOS = 300_000_000;
 const by = (seconds: number) => (view: View) => view.player.seek(view.player.nanos + seconds * 1e9);
 
 export function toAction(view: View, isNext: boolean): void {
-  const actions = view.actions?.actions ?? [];
+  if (!view.actions) {
+    view.say(view.actionsProblem ? 'The actions could not be read' : 'The actions are still being read');
+    return;
+  }
+  const { actions } = view.actions;
   const now = view.player.nanos;
   const at = actionAt(actions, isNext ? now : now - SLACK_NANOS);
   const found = isNext ? actions[at + 1] : actions[at];
@@ -32,6 +36,7 @@ export function toMarker(view: View, isNext: boolean): void {
     ? markers.find(({ nanos }) => nanos > now)
     : markers.findLast(({ nanos }) => nanos < now - SLACK_NANOS);
   if (found) view.player.seek(found.nanos);
+  else if (isNext && !view.player.lanes.isDone) view.say('The markers are not all known yet');
   else view.say(isNext ? 'No marker follows' : 'No marker comes before');
 }
 

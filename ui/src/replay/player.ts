@@ -18,6 +18,7 @@ const LATE_MILLIS = 400;
 /** At most so often a picture is asked for while scrubbing. */
 const SCRUB_MILLIS = 120;
 const RETRY_MILLIS = 2000;
+const SURVEY_AGAIN_MILLIS = 5000;
 /** What of the session is read ahead while playing, at the speed of one. */
 const AHEAD_NANOS = 6_000_000_000;
 /** A picture whose time has come is drawn half a frame later, as the mean goes, and seen a frame after that. */
@@ -61,6 +62,7 @@ export class Player {
   idle: Stretch[] = [];
   /** Why the timeline lacks something. */
   surveyProblem: string | undefined;
+  private surveyAgain: ReturnType<typeof setTimeout> | undefined;
   /** Why pictures do not come: the connection. The last ones stay. */
   offline: string | undefined;
   /** Displays whose pictures do not come. */
@@ -257,7 +259,11 @@ export class Player {
 
   private async changeBeside(nanos: number, isNext: boolean): Promise<number | undefined> {
     const asked = this.shown.map((display) => this.client.ask({ ask: 'pictureBeside', display, nanos, isNext }));
-    const answers = await Promise.all(asked).catch(() => [] as undefined[]);
+    const answers = await Promise.all(asked).catch((error: unknown) => {
+      // That nothing is known of it is not that there is none.
+      if (error instanceof ProblemError && error.kind === 'source') this.lose(this.shown[0], error.message);
+      return [] as undefined[];
+    });
     const times = [...answers].filter((time) => time !== undefined);
     if (times.length === 0) return undefined;
     return isNext ? Math.min(...times) : Math.max(...times);
@@ -265,6 +271,11 @@ export class Player {
 
   thumbnail(display: number, nanos: number) {
     return (this.surveyor ?? this.client).ask({ ask: 'thumbnail', display, nanos });
+  }
+
+  /** Whether the pictures that are shown are those of the time. */
+  get isRight(): boolean {
+    return this.state.name === 'playing' || this.showsAll(this.nanos);
   }
 
   retry(): void {
@@ -302,6 +313,7 @@ export class Player {
 
   close(): void {
     clearInterval(this.pumpTimer);
+    clearTimeout(this.surveyAgain);
     this.narration?.close();
     this.client.close();
     this.isClosed = true;
@@ -393,15 +405,29 @@ export class Player {
       this.reach(display);
       this.hooks.picture(picture);
     } else if (found.problem.kind === 'source') {
-      this.offline = found.problem.message;
-      this.unreached.add(display);
-      this.retryAt = performance.now() + RETRY_MILLIS;
+      this.lose(display, found.problem.message);
       if (this.state.name === 'playing') this.wait();
     } else {
       this.reach(display);
       this.held.set(display, { from: found.nanos, until: found.until });
       this.hooks.noPicture(display, found.problem);
+      // Chunks with pictures alone are read by whoever shows them, not by the survey.
+      void this.client.ask({ ask: 'damages' }).then(
+        (damages) => {
+          this.noteDamages(damages);
+          this.hooks.changed();
+        },
+        () => undefined,
+      );
     }
+    this.hooks.changed();
+  }
+
+  /** The connection stands between a display and its pictures. */
+  private lose(display: number, why: string): void {
+    this.offline = why;
+    this.unreached.add(display);
+    this.retryAt = performance.now() + RETRY_MILLIS;
     this.hooks.changed();
   }
 
@@ -454,7 +480,7 @@ export class Player {
 
   private async survey(url: string): Promise<void> {
     const add = (part: Parameters<Lanes['add']>[0]) => {
-      if (this.info) this.info.damages = part.damages;
+      this.noteDamages(part.damages);
       this.lanes.add(part);
       this.findIdle();
       this.hooks.surveyed();
@@ -469,7 +495,24 @@ export class Player {
       if (isCancelled(error)) return;
       this.surveyProblem = messageOf(error);
       this.hooks.changed();
+      // What the connection has cut is read anew.
+      if (error instanceof ProblemError && error.kind === 'source') {
+        this.surveyAgain = setTimeout(() => {
+          this.surveyor?.close();
+          this.surveyProblem = undefined;
+          this.lanes = new Lanes(this.durationNanos);
+          void this.survey(url);
+        }, SURVEY_AGAIN_MILLIS);
+      }
     }
+  }
+
+  /** Adds what was found damaged, by whoever read it. */
+  private noteDamages(damages: BundleInfo['damages']): void {
+    const { info } = this;
+    if (!info) return;
+    const fresh = damages.filter(({ startByte }) => !info.damages.some((known) => known.startByte === startByte));
+    if (fresh.length > 0) info.damages = [...info.damages, ...fresh].sort((a, b) => a.startByte - b.startByte);
   }
 
   private findIdle(): void {

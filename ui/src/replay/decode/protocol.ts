@@ -13,6 +13,8 @@ export type Question =
   | { ask: 'open'; url: string; isLight?: boolean }
   /** A newer one stops an older one of the same display. With `aheadNanos` what follows is read in advance. */
   | { ask: 'picture'; display: number; nanos: number; aheadNanos?: number }
+  /** What of the file could not be read so far. */
+  | { ask: 'damages' }
   | { ask: 'pictureBeside'; display: number; nanos: number; isNext: boolean }
   | { ask: 'pictureTimes'; display: number; from: number; to: number }
   | { ask: 'messages'; track: JsonTrack; from: number; to: number }
@@ -42,7 +44,9 @@ export type AnswerTo<Q extends Question> = Q extends { ask: 'open' }
                 ? { nanos: number; jpeg: Uint8Array<ArrayBuffer> } | undefined
                 : Q extends { ask: 'survey' }
                   ? SurveyPart
-                  : NarrationBlock[];
+                  : Q extends { ask: 'damages' }
+                    ? BundleInfo['damages']
+                    : NarrationBlock[];
 
 export interface Problem {
   /** `cancelled` if that was asked for. */

@@ -45,6 +45,7 @@ export function serve(port: Port): void {
     if (question.ask === 'pictureBeside') {
       return bundle.pictureBeside(question.display, question.nanos, question.isNext, signal);
     }
+    if (question.ask === 'damages') return bundle.info.damages;
     if (question.ask === 'latest') return bundle.latest(question.track, question.nanos, signal);
     if (question.ask === 'thumbnail') return bundle.thumbnail(question.display, question.nanos, signal);
     if (question.ask === 'survey') {

@@ -21,6 +21,8 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   };
 }
 
+/** An answer that has not begun by then is given up. */
+const ANSWER_WITHIN_MILLIS = 15_000;
 /** What is read with the question for the length, and what is kept of the end. */
 const EDGE_BYTES = 64 * 1024;
 
@@ -28,18 +30,27 @@ const EDGE_BYTES = 64 * 1024;
  * A file behind an address that answers ranges. Its first bytes come with its length, and what was read last of its end is kept:
  * a bundle says there what it is, in many small records.
  */
-export function rangeSource(url: string, priority: RequestPriority = 'auto'): ByteSource {
+export function rangeSource(url: string, priority: RequestPriority = 'auto', answerWithinMillis = ANSWER_WITHIN_MILLIS): ByteSource {
   let size: Promise<number> | undefined;
   let head: Uint8Array = new Uint8Array(0);
   let tail: { offset: number; bytes: Uint8Array } | undefined;
   const ask = async (first: number, last: number, signal?: AbortSignal) => {
     const headers = { Range: `bytes=${first}-${last}` };
     let answer: Response;
+    // Given up by whoever asked, or because nobody answers.
+    const controller = new AbortController();
+    const giveUp = () => controller.abort();
+    signal?.addEventListener('abort', giveUp);
+    const patience = setTimeout(giveUp, answerWithinMillis);
     try {
-      answer = await fetch(url, { headers, signal, cache: 'no-store', priority });
+      signal?.throwIfAborted();
+      answer = await fetch(url, { headers, signal: controller.signal, cache: 'no-store', priority });
     } catch (error) {
       signal?.throwIfAborted();
-      throw sourceFailed(error instanceof Error ? error.message : String(error));
+      const why = error instanceof Error ? error.message : String(error);
+      throw sourceFailed(controller.signal.aborted ? `no answer within ${answerWithinMillis / 1000} seconds` : why);
+    } finally {
+      clearTimeout(patience);
     }
     if (answer.status !== 206) {
       await answer.body?.cancel();
