@@ -25,7 +25,7 @@ const STEPS_SECONDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 9
 const TICK_PX = 92;
 const BAR_PX = 3;
 
-export function paint(context: CanvasRenderingContext2D, width: number, range: Range, lanes: Lanes, idle: Stretch[], names: LaneName[], colour: Colours): void {
+export function paint(context: CanvasRenderingContext2D, width: number, range: Range, lanes: Lanes, idle: Stretch[], damaged: Stretch[], names: LaneName[], colour: Colours): void {
   const xOf = (nanos: number) => ((nanos - range.from) / (range.to - range.from)) * width;
   const height = LANES.filter(({ name }) => names.includes(name)).reduce((sum, lane) => sum + lane.height, 0);
   context.font = `500 11px ${colour('--font-ui')}`;
@@ -46,7 +46,7 @@ export function paint(context: CanvasRenderingContext2D, width: number, range: R
     if (name === 'windows') windows(area, lanes);
     if (name === 'voice') voice(area, lanes);
     if (name === 'markers') markers(area, lanes);
-    if (name === 'gaps') gaps(area, lanes.gaps, idle);
+    if (name === 'gaps') gaps(area, [...lanes.gaps, ...damaged.map((stretch) => ({ ...stretch, reason: 'damaged' as const, detail: '', tracks: [] }))], idle);
     top += lane;
   }
   hatch(context, lanes.gaps, xOf, height, colour('--gap'));

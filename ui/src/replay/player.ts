@@ -512,13 +512,30 @@ export class Player {
     const { info } = this;
     if (!info) return;
     const fresh = damages.filter(({ startByte }) => !info.damages.some((known) => known.startByte === startByte));
-    if (fresh.length > 0) info.damages = [...info.damages, ...fresh].sort((a, b) => a.startByte - b.startByte);
+    if (fresh.length === 0) return;
+    info.damages = [...info.damages, ...fresh].sort((a, b) => a.startByte - b.startByte);
+    this.findIdle();
+    this.hooks.surveyed();
+  }
+
+  /** Stretches of which something cannot be read. */
+  get damaged(): Stretch[] {
+    // Chunks overlap in time: what follows one may begin before it.
+    const damages = this.info?.damages ?? [];
+    return damages.map(({ afterNanos, beforeNanos = this.durationNanos }) => ({
+      from: Math.min(afterNanos, beforeNanos),
+      to: Math.max(afterNanos, beforeNanos),
+    }));
   }
 
   private findIdle(): void {
     const { lanes, idleNanos } = this;
+    const damaged = this.damaged;
+    // What was done in a damaged stretch is not known: it is not idle.
+    const isActive = (bin: number) =>
+      lanes.isActive(bin) || damaged.some(({ from, to }) => bin * lanes.binNanos < to && (bin + 1) * lanes.binNanos > from);
     // Where nothing was recorded but pictures, they are all there is to see.
-    if (lanes.hasActivity) this.idle = idleStretches(lanes.isActive, lanes.binNanos, lanes.knownNanos, idleNanos);
+    if (lanes.hasActivity) this.idle = idleStretches(isActive, lanes.binNanos, lanes.knownNanos, idleNanos);
   }
 
   private clamp(nanos: number): number {
