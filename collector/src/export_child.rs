@@ -86,6 +86,9 @@ impl Wish {
             jobs: std::thread::available_parallelism().map_or(1, usize::from).min(MAX_JOBS),
             filter: Filter::default(),
         };
+        if matches!(format, Name::Vtt | Name::Srt) {
+            return Err(format!("{}: a collector has no transcripts to export", self.format));
+        }
         options.check()?;
         Ok(options)
     }
@@ -96,14 +99,27 @@ impl Wish {
 pub struct Task {
     /// How.
     pub wish: Wish,
-    /// The bundles' ids and files.
-    pub bundles: Vec<(String, PathBuf)>,
+    /// The bundles.
+    pub bundles: Vec<Given>,
     /// The folder to fill, which goes when the archive is complete.
     pub folder: PathBuf,
     /// The archive.
     pub archive: PathBuf,
     /// The folder of everything inside the archive.
     pub name: String,
+}
+
+/// A bundle that the child is given.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Given {
+    /// Its id.
+    pub id: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// The digest it had when it was verified.
+    pub sha256: String,
+    /// Whose it is.
+    pub expert: String,
 }
 
 /// A line of the child.
@@ -134,8 +150,6 @@ pub(crate) struct Done {
 pub(crate) struct Source {
     /// Steps written; `None` if it is not in the archive.
     pub(crate) steps: Option<u64>,
-    /// Its SHA-256 as it was read.
-    pub(crate) sha256: Option<String>,
     /// Why it is not in the archive, or what of it is missing.
     pub(crate) problem: Option<String>,
 }
@@ -155,7 +169,7 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
     let task: Task = serde_json::from_str(&text).context("reading the task")?;
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let all_bytes: u64 =
-        task.bundles.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum();
+        task.bundles.iter().filter_map(|given| Some(fs::metadata(&given.path).ok()?.len())).sum();
     setrlimit(Resource::As, limit(MAX_MEMORY_BYTES)).context("limiting memory")?;
     setrlimit(Resource::Cpu, limit(BASE_SECONDS + all_bytes / BYTES_PER_SECOND)).context("limiting time")?;
     setrlimit(Resource::Core, limit(0)).context("limiting core files")?;
@@ -168,14 +182,22 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
     };
     let line = match work(&task, &say) {
         Ok(done) => Line::Done(done),
-        Err(error) => Line::Failed(format!("{error:#}")),
+        Err(error) => {
+            Line::Failed(format!("{error:#}").replace(&task.folder.display().to_string(), "the export"))
+        }
     };
     say(&line)
 }
 
 fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done> {
     let options = task.wish.options(task.folder.clone()).map_err(anyhow::Error::msg)?;
-    let inputs: Vec<Input<'_>> = task.bundles.iter().map(|(_, path)| path.clone().into()).collect();
+    let input = |given: &Given| Input {
+        path: given.path.clone(),
+        expert: Some(given.expert.clone()),
+        sha256: Some(given.sha256.clone()),
+        remote: None,
+    };
+    let inputs: Vec<Input<'_>> = task.bundles.iter().map(input).collect();
     let told = Mutex::new(0.0);
     let tell = |part: f64| {
         if let Ok(mut told) = told.lock()
@@ -193,7 +215,7 @@ fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done>
         .bundles
         .iter()
         .zip(became)
-        .map(|((id, path), became)| (id.clone(), source(&options.out, id, path, became)))
+        .map(|(given, became)| (given.id.clone(), source(&options.out, given, became)))
         .collect();
     let first = sources.values().find_map(|source| source.problem.clone());
     ensure!(
@@ -208,7 +230,8 @@ fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done>
 }
 
 /// What became of a bundle; its path is nothing to whoever reads it.
-fn source(out: &Path, id: &str, path: &Path, became: Became) -> Source {
+fn source(out: &Path, given: &Given, became: Became) -> Source {
+    let (id, path) = (&given.id, &given.path);
     let recorded = || -> Option<serde_json::Value> {
         serde_json::from_slice(&fs::read(out.join("sources").join(format!("{id}.json"))).ok()?).ok()
     };
@@ -218,6 +241,7 @@ fn source(out: &Path, id: &str, path: &Path, became: Became) -> Source {
     match became {
         Became::Failed(error) => {
             let problem = error.to_string().replace(&path.display().to_string(), "the bundle");
+            let problem = problem.replace(&out.display().to_string(), "the export");
             Source { problem: Some(problem), ..Source::default() }
         }
         Became::LeftOut => Source::default(),
@@ -225,11 +249,7 @@ fn source(out: &Path, id: &str, path: &Path, became: Became) -> Source {
             let recorded = recorded().unwrap_or_default();
             let left_out = recorded["left_out"].as_u64().filter(|steps| *steps > 0);
             let left_out = left_out.map(|steps| format!("{steps} steps have no place in this format"));
-            Source {
-                steps: recorded["steps"].as_u64(),
-                sha256: recorded["sha256"].as_str().map(str::to_owned),
-                problem: lost(unreadable_bytes).or(left_out),
-            }
+            Source { steps: recorded["steps"].as_u64(), problem: lost(unreadable_bytes).or(left_out) }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::Collector;
-use crate::export_child::{Line, Task, Wish};
+use crate::export_child::{Given, Line, Task, Wish};
 use crate::ledger::{State, Whole};
 
 /// Wait before one that could not be started is tried again.
@@ -113,7 +113,8 @@ async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
         let Some(bundle) = bundle.filter(|bundle| bundle.sha256 == source.sha256) else {
             bail!("bundle {} is not here any more as it was: ask for a new export", source.bundle_id);
         };
-        bundles.push((bundle.id, collector.store.local_file(&bundle.upload).await?));
+        let path = collector.store.local_file(&bundle.upload).await?;
+        bundles.push(Given { id: bundle.id, path, sha256: bundle.sha256, expert: bundle.expert });
     }
     let task = Task {
         wish,
@@ -159,15 +160,6 @@ async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
             }
             Line::Failed(why) => bail!(why),
             Line::Done(done) => {
-                for source in &whole.sources {
-                    let read = done.sources.get(&source.bundle_id).and_then(|read| read.sha256.as_ref());
-                    if read.is_some_and(|sha256| *sha256 != source.sha256) {
-                        bail!(
-                            "bundle {} was read with other bytes than were verified: is the disk damaged?",
-                            source.bundle_id
-                        );
-                    }
-                }
                 let (bytes, sources) = (done.bytes, done.sources.len());
                 if collector.db.finish_export(id, &done).await? {
                     tracing::info!(export = id, bytes, sources, "an export is ready");

@@ -165,7 +165,13 @@ async fn content(
         ));
     };
     let part = part_of(&headers, bytes)?;
-    let mut file = tokio::fs::File::open(collector.archive(&export.export_id)).await?;
+    let gone = || {
+        Error::Conflict("the archive of this export is not on the disk any more: ask for a new export".into())
+    };
+    let mut file = tokio::fs::File::open(collector.archive(&export.export_id)).await.map_err(|_| gone())?;
+    if file.metadata().await?.len() != bytes {
+        return Err(gone());
+    }
     file.seek(SeekFrom::Start(part.start)).await?;
     if method == Method::GET {
         collector.db.note_delivery(&export.export_id, caller, part.start, part.length).await?;

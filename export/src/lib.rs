@@ -10,6 +10,7 @@ mod error;
 pub mod format;
 pub mod frames;
 pub mod image;
+mod options;
 pub mod plan;
 pub mod run;
 pub mod steps;

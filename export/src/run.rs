@@ -7,126 +7,24 @@
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use praxis_actions::{Corrections, REDUCER_VERSION};
 use praxis_bundle::file::{self, with_suffix};
-use praxis_bundle::manifest::Outcome;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::format::{Bundle, Format, Name};
-use crate::image::{Options as Pictures, Size};
+use crate::format::{Bundle, Format};
+use crate::image::Size;
+pub use crate::options::{Filter, Options, RATES_HZ, SHARDS_BYTES, SIDES_PX};
 use crate::plan::{GUARD_NANOS, LIKE_SHARE, MAX_AFTER_NANOS, REFERENCE_NANOS, STILL_NANOS, plan};
 use crate::{Error, Result, Session, transcript};
 
 /// The file in a unit's folder that whoever works in it holds locked.
 const LOCK: &str = "lock";
-
-/// What is to be exported, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The format.
-    pub format: Name,
-    /// The folder to fill.
-    pub out: PathBuf,
-    /// How pictures are written.
-    pub pictures: Pictures,
-    /// Pictures a second of formats that are not made of steps.
-    pub rate: u32,
-    /// Whether videos show where the pointer was.
-    pub has_pointer: bool,
-    /// Whether videos have the transcript as captions.
-    pub has_captions: bool,
-    /// A file that holds many steps is closed when it has so many bytes.
-    pub shard_bytes: u64,
-    /// Parts of the data set with their shares; all bundles of an expert are in one of them.
-    pub splits: Vec<(String, u32)>,
-    /// Which experts are in which part.
-    pub seed: u64,
-    /// Bundles that are exported at the same time.
-    pub jobs: usize,
-    /// Which bundles are left out.
-    pub filter: Filter,
-}
-
-/// How wide and high the largest pictures may be asked to be, in pixels.
-pub const SIDES_PX: RangeInclusive<u32> = 16..=16_384;
-/// Pictures a second that may be asked for: more are not recorded.
-pub const RATES_HZ: RangeInclusive<u32> = 1..=12;
-/// Size of files that may be asked for.
-pub const SHARDS_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
-
-impl Options {
-    /// Whether they make sense.
-    ///
-    /// # Errors
-    /// A sentence that says what does not.
-    pub fn check(&self) -> std::result::Result<(), String> {
-        let is_name = |name: &str| {
-            !name.is_empty()
-                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
-        };
-        if let Size::Most(width, height) = self.pictures.size
-            && !(SIDES_PX.contains(&width) && SIDES_PX.contains(&height))
-        {
-            return Err(format!(
-                "{width}x{height} is no size of {} to {} pixels",
-                SIDES_PX.start(),
-                SIDES_PX.end()
-            ));
-        }
-        if !RATES_HZ.contains(&self.rate) {
-            return Err(format!(
-                "{} pictures a second: {} to {} can be had",
-                self.rate,
-                RATES_HZ.start(),
-                RATES_HZ.end()
-            ));
-        }
-        if !SHARDS_BYTES.contains(&self.shard_bytes) {
-            return Err("a file is closed when it has 1 MiB to 1 TiB".into());
-        }
-        if self.splits.is_empty() || !self.splits.iter().all(|(name, share)| is_name(name) && *share > 0) {
-            return Err(
-                "a part of the data set has a name of letters, digits, _ and -, and a share above 0".into()
-            );
-        }
-        let names: HashSet<&String> = self.splits.iter().map(|(name, _)| name).collect();
-        if names.len() < self.splits.len() {
-            return Err("a part of the data set is listed twice".into());
-        }
-        Ok(())
-    }
-}
-
-/// Only bundles of which all of this is true.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Of this project.
-    pub project: Option<String>,
-    /// Of one of these experts, if any are named.
-    pub experts: Vec<String>,
-    /// Their work ended so.
-    pub outcome: Option<Outcome>,
-    /// They last at least so long.
-    pub least_nanos: u64,
-}
-
-impl Filter {
-    fn takes(&self, session: &Session) -> bool {
-        let Session { manifest, ending, .. } = session;
-        let is_one_of = |expert: &String| manifest.expert.as_ref() == Some(expert);
-        (self.project.is_none() || self.project == manifest.project)
-            && (self.experts.is_empty() || self.experts.iter().any(is_one_of))
-            && (self.outcome.is_none() || self.outcome == ending.as_ref().and_then(|ending| ending.outcome))
-            && session.duration_nanos >= self.least_nanos
-    }
-}
 
 /// What became of an input.
 #[derive(Debug)]
@@ -198,16 +96,18 @@ struct Written {
 pub struct Input<'a> {
     /// Its file.
     pub path: PathBuf,
+    /// Whose it is, if somebody knows better than the bundle: all bundles of an expert are in one part of the data set.
+    pub expert: Option<String>,
+    /// The SHA-256 that it must have, hexadecimal, if that is known.
+    pub sha256: Option<String>,
     /// Set if the file is not here yet.
     pub remote: Option<Remote<'a>>,
 }
 
 /// A bundle that is fetched when its turn comes; its file goes when it has been exported.
 pub struct Remote<'a> {
-    /// Its id.
+    /// Its id: one that is in the folder already, with the input's digest, is not fetched.
     pub bundle_id: String,
-    /// Its SHA-256, hexadecimal: one that is in the folder already is not fetched.
-    pub sha256: String,
     /// Its length.
     pub bytes: u64,
     /// Fetches it into the input's file.
@@ -216,7 +116,7 @@ pub struct Remote<'a> {
 
 impl From<PathBuf> for Input<'_> {
     fn from(path: PathBuf) -> Self {
-        Self { path, remote: None }
+        Self { path, expert: None, sha256: None, remote: None }
     }
 }
 
@@ -350,19 +250,36 @@ fn one(
 ) -> Result<Became> {
     let path = &input.path;
     let Some(remote) = &input.remote else {
-        return unit(path, format, options, threads, taken, progress);
+        return unit(input, format, options, threads, taken, progress);
     };
     let there = source_at(&record_of(options, &remote.bundle_id));
     let is_there = |source: &Source| {
-        source.sha256 == remote.sha256 && source.beside_sha256.is_empty() && source.is_whole(&options.out)
+        Some(&source.sha256) == input.sha256.as_ref()
+            && source.beside_sha256.is_empty()
+            && source.is_whole(&options.out)
     };
     if let Some(source) = there.filter(is_there) {
         return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
     }
+    let failed = || Error::io(format!("writing {}", path.display()));
+    // Held locked, so that no other run fetches into it; whoever had it before may just have removed it.
+    let lock = File::options().create(true).append(true).open(path).map_err(failed())?;
+    if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
+        return Err(busy(&options.out));
+    }
     (remote.fetch)(path)?;
-    let became = unit(path, format, options, threads, taken, progress);
-    fs::remove_file(path).map_err(Error::io(format!("removing {}", path.display())))?;
+    let became = unit(input, format, options, threads, taken, progress);
+    // It is not needed any more; what is left of it is no part of the export.
+    let _ = fs::remove_file(path);
     became
+}
+
+fn busy(out: &Path) -> Error {
+    let why = format!(
+        "another run exports this bundle into {} at this moment: wait for it, then run the same command again",
+        out.display()
+    );
+    Error::Folder { why }
 }
 
 fn record_of(options: &Options, bundle_id: &str) -> PathBuf {
@@ -370,19 +287,25 @@ fn record_of(options: &Options, bundle_id: &str) -> PathBuf {
 }
 
 fn unit(
-    path: &Path,
+    input: &Input<'_>,
     format: &dyn Format,
     options: &Options,
     threads: usize,
     taken: &Mutex<HashSet<String>>,
     progress: &dyn Fn(f64),
 ) -> Result<Became> {
+    let path = &input.path;
     let beside = Beside::of(path)?;
     let session = Session::of(path, beside.corrections.as_ref())?;
+    if input.sha256.as_ref().is_some_and(|expected| *expected != session.sha256) {
+        let why =
+            "has other bytes than were verified: is the disk damaged? Leave it out, or send it again".into();
+        return Err(Error::Input { path: path.clone(), why });
+    }
     let bundle_id = session.manifest.bundle_id.to_string();
     if taken.lock().is_ok_and(|mut taken| !taken.insert(bundle_id.clone())) {
         let why = "is listed twice, perhaps under another name: leave one of them out".into();
-        return Err(Error::Input { path: path.to_owned(), why });
+        return Err(Error::Input { path: path.clone(), why });
     }
     if !options.filter.takes(&session) {
         return Ok(Became::LeftOut);
@@ -402,7 +325,8 @@ fn unit(
         }
         return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
     }
-    let who = session.manifest.expert.clone().unwrap_or(session.manifest.session_id.to_string());
+    let who = input.expert.clone().or(session.manifest.expert.clone());
+    let who = who.unwrap_or(session.manifest.session_id.to_string());
     let split = split_of(&options.splits, options.seed, &who).to_owned();
     let said = beside.transcript.unwrap_or_else(|| session.speech.clone());
     let steps = plan(&session, &said);
@@ -495,12 +419,7 @@ impl Part {
         fs::create_dir_all(&folder).map_err(failed())?;
         let path = folder.join(LOCK);
         let mut lock = File::options().create(true).append(true).read(true).open(&path).map_err(failed())?;
-        let busy = || Error::Folder {
-            why: format!(
-                "another run exports this bundle into {} at this moment: wait for it, then run the same command again",
-                folder.parent().unwrap_or(&folder).display()
-            ),
-        };
+        let busy = || busy(folder.parent().unwrap_or(&folder));
         // Where files cannot be locked nobody can be kept out.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(busy());

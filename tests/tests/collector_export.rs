@@ -271,6 +271,12 @@ fn only_leads_export_and_nonsense_is_named() -> Result<()> {
             400,
             "letters",
         ),
+        (
+            json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "splits": [["all", 1]]}}),
+            400,
+            "not all",
+        ),
+        (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "vtt"}}), 400, "no transcripts"),
         (json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv", "colour": 1}}), 400, "colour"),
         (
             json!({"recipient": "Lab", "bundles": [id], "filter": {}, "wish": {"format": "csv"}}),
@@ -289,12 +295,23 @@ fn only_leads_export_and_nonsense_is_named() -> Result<()> {
         assert_eq!(found, status, "{request}: {answer}");
         assert!(answer["message"].as_str().unwrap().contains(said), "{answer}");
     }
-    // Nothing of them has a transcript.
-    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "vtt"}}))?;
+    // The disk of the server has changed a bundle: it is named, and the other one is in the archive; nothing says where it was.
+    let blobs = house.collector.data.join("blobs").read_dir()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let blob =
+        blobs.max_by_key(|path| std::fs::metadata(path).map_or(0, |file| file.len())).context("no blob")?;
+    let mut bytes = std::fs::read(&blob)?;
+    let last = bytes.len() / 2;
+    bytes[last] ^= 1;
+    std::fs::write(&blob, bytes)?;
+    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "csv"}}))?;
     let export = house.made(&at)?;
-    assert_eq!(export["state"], "failed");
-    assert!(export["reason"].as_str().unwrap().contains("has no transcript"), "{export}");
-    ensure!(!export["reason"].to_string().contains("blobs"), "a path of the server: {export}");
+    assert_eq!((&export["state"], &export["num_problems"]), (&json!("ready"), &json!(1)), "{export}");
+    assert!(export["sources"].to_string().contains("is the disk damaged"), "{export}");
+    ensure!(!export.to_string().contains("blobs"), "a path of the server: {export}");
+    std::fs::remove_file(
+        house.collector.data.join("exports").join(format!("{}.tar", &at["/api/v1/exports/".len()..])),
+    )?;
+    assert_eq!(house.lead.ask("GET", &format!("{at}/content"), &[], &[])?.status(), 409);
     assert_eq!(house.collector.data.join("exports").read_dir()?.count(), 0);
     Ok(())
 }

@@ -65,6 +65,10 @@ pub(crate) fn run(arguments: Export) -> Result<Done> {
 
 /// What a collector has of what was asked for; and how many bundles the filter leaves out before they are fetched.
 fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec<Input<'a>>, u64)> {
+    ensure!(
+        !matches!(options.format, Name::Vtt | Name::Srt),
+        "a collector has no transcripts: fetch the bundles, put a transcript beside each, and export those"
+    );
     // Project and expert are what the collector knows: a bundle says what its expert was told before.
     let filter = std::mem::take(&mut options.filter);
     let listed = collector.bundles(filter.project.as_deref())?;
@@ -73,16 +77,16 @@ fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec
         listed.into_iter().partition(|bundle| is_wanted(bundle, &filter));
     let input = |bundle: Listed| {
         let path = options.out.join(format!(".part-fetched-{}.mcap", bundle.bundle_id));
+        let (expert, sha256) = (Some(bundle.expert.clone()), Some(bundle.sha256.clone()));
         let remote = Remote {
             bundle_id: bundle.bundle_id.clone(),
-            sha256: bundle.sha256.clone(),
             bytes: bundle.bytes,
             fetch: Box::new(move |to| {
                 let failed = |error: anyhow::Error| praxis_export::Error::Fetch { why: format!("{error:#}") };
                 collector.fetch(&bundle, to).map_err(failed)
             }),
         };
-        Input { path, remote: Some(remote) }
+        Input { path, expert, sha256, remote: Some(remote) }
     };
     Ok((wanted.into_iter().map(input).collect(), others.len() as u64))
 }
@@ -123,7 +127,10 @@ fn bundles_in(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() {
-            bundles_in(&path, found)?;
+            // An export is no input, though it may hold files of such names.
+            if !path.join("export.json").exists() {
+                bundles_in(&path, found)?;
+            }
         } else if name.ends_with(".mcap") && !name.ends_with(LIVE_SUFFIX) {
             found.push(path);
         }
