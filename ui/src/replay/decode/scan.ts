@@ -1,6 +1,7 @@
 // Goes through any file from its first byte to its last, whole, cut or damaged; after damage it finds the next chunk.
 //
 // Every length is checked before its bytes are asked for. Every byte of the file is in exactly one item.
+import { crc32Ready } from './crc32';
 import { BundleError, malformed, notMcap, tooLarge } from './errors';
 import { Fields } from './fields';
 import { parseJson } from './json';
@@ -29,8 +30,11 @@ const SIGNATURE_BYTES = RECORD_HEADER_BYTES + 36;
 const ZSTD = Uint8Array.of(4, 0, 0, 0, 0x7a, 0x73, 0x74, 0x64);
 const OUR_METADATA = new TextEncoder().encode('praxis.');
 
+/** Must have come true before a chunk is opened: any reading of a bundle begins with a scan. */
+export const decodersReady = () => Promise.all([zstdReady(), crc32Ready()]);
+
 export async function* scan(source: ByteSource, signal?: AbortSignal): AsyncGenerator<Item> {
-  await zstdReady();
+  await decodersReady();
   const size = await source.size(signal);
   const read = (offset: number, length: number) => {
     signal?.throwIfAborted();

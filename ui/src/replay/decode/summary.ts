@@ -49,7 +49,7 @@ export function summaryStart(fileBytes: number, tail: Uint8Array): number | unde
 export function parseSummary(fileBytes: number, summary: Uint8Array, tail: Uint8Array): Summary {
   const covered = tail.subarray(0, 25);
   const expected = new Fields('footer', tail.subarray(25)).u32();
-  const found = crc32(covered, crc32(summary));
+  const found = crc32(summary, covered);
   if (found !== expected) throw checksum('summary', found, expected);
   const result: Summary = { chunks: [], attachments: [], metadata: [] };
   for (const { opcode, content } of records(summary)) {
