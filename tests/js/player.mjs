@@ -362,8 +362,9 @@ test('no key acts in the search field; the search finds and is left again', asyn
     assert.equal(await page.locator('[data-action]').count(), 3);
     await page.keyboard.press('?');
     await page.getByRole('dialog', { name: 'Keys' }).waitFor();
-    await page.keyboard.press('Space');
+    await page.keyboard.press('k');
     await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
     assert.equal((await stage(page)).state, 'paused');
   });
 });
@@ -434,12 +435,70 @@ test('a narrow window has all controls; keys act again after a list was used', a
   });
 });
 
+test('a list is one stop of the Tab key, and the arrows go along it', async () => {
+  await opened('?session=one&t=2100', async (page) => {
+    await calm(page);
+    await page.locator('[data-action="1"][aria-current]').waitFor();
+    await page.getByRole('tabpanel').focus();
+    const focused = () => page.evaluate(() => document.activeElement.dataset.action ?? document.activeElement.closest('.panel')?.className ?? 'elsewhere');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), '1');
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await focused(), '2');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), 'elsewhere');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await focused(), '2');
+  });
+});
+
+test('a volume of nothing is said, and V brings the sound back', async () => {
+  await opened('?session=one&t=1000', async (page) => {
+    await calm(page);
+    await page.getByLabel('Volume').fill('0');
+    await page.getByRole('button', { name: 'Sound on' }).waitFor();
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press('v');
+    await page.getByRole('button', { name: 'Sound off' }).waitFor();
+    assert.equal(await page.getByLabel('Volume').inputValue(), '1');
+  });
+});
+
+test('a picture that takes its time is announced; a session without any says so', async () => {
+  const live = readFileSync(fixture('live.mcap'));
+  let end = 8;
+  while (live[end] !== 6) end += 9 + Number(live.readBigUInt64LE(end + 1));
+  const bare = join(folder, 'bare.mcap');
+  writeFileSync(bare, live.subarray(0, end));
+  for (const [file, work] of [
+    [bundle, async (page, state) => {
+      await calm(page);
+      state.delayMillis = 3000;
+      await page.keyboard.press('9');
+      await page.getByText('The picture is on its way').waitFor();
+      await calm(page);
+      assert.equal(await page.getByText('The picture is on its way').count(), 0);
+    }],
+    [bare, async (page) => page.getByText('No picture of this session can be read').waitFor()],
+  ]) {
+    const other = await servePage(join(root, 'ui/dist'), { bundles: new Map([['x', { file, actions }]]), isCollector: false });
+    await opened('', (page) => work(page, other.state), { url: other.url });
+    await other.close();
+  }
+});
+
 test('a bundle that is not sealed plays; what is no bundle is said in a sentence', async () => {
   await opened('?session=three', async (page) => {
     await calm(page);
     await page.getByText('Not sealed').first().waitFor();
     await page.getByRole('button', { name: 'Both' }).click();
     await calm(page);
+    await page.setViewportSize({ width: 400, height: 800 });
+    const numOutside = await page.evaluate(() => [...document.querySelectorAll('header button')].filter((each) => {
+      const { left, right, width } = each.getBoundingClientRect();
+      return width > 0 && (left < 0 || right > innerWidth);
+    }).length);
+    assert.equal(numOutside, 0, 'buttons of the bar outside the window');
   });
   const text = join(folder, 'text.mcap');
   writeFileSync(text, 'this is no bundle');

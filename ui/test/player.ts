@@ -281,6 +281,7 @@ async function openPlayer(t: { after(work: () => void): void }, firsts: Record<n
       if (question.ask === 'picture') return picture(question.display, question.nanos);
       if (question.ask !== 'pictureBeside') return new Promise(() => undefined);
       await slow.gate;
+      if (troubles.get(question.display) === 'source') throw new ProblemError('source', 'no neighbour');
       if (question.nanos < firsts[question.display]) return question.isNext ? firsts[question.display] : undefined;
       return question.isNext ? Math.floor(question.nanos / 1e9 + 1) * 1e9 : Math.ceil(question.nanos / 1e9 - 1) * 1e9;
     },
@@ -309,6 +310,58 @@ test('a display that is out of reach and not shown any more is nothing to wait f
   await settle();
   assert.equal(player.offline, undefined);
   assert.equal(player.state.name, 'paused');
+});
+
+test('a step that the connection prevents is no step to nowhere', async (t) => {
+  const { player, troubles } = await openPlayer(t);
+  await player.seek(5e9);
+  troubles.set(0, 'source');
+  await player.step(true);
+  assert.equal(player.offline, 'no neighbour');
+  assert.equal(player.nanos, 5e9);
+});
+
+/** A player of a session of a hundred seconds without pictures, and what is found when it is gone through. */
+async function openSurveyed(t: { after(work: () => void): void }, survey: () => object) {
+  const none = new Uint16Array(0);
+  const found = { firstBin: 0, keys: none, pointer: none, voice: new Uint8Array(0), windows: [], markers: [], geometry: [], health: [], damages: [] };
+  const client = {
+    ask: async ({ ask }: { ask: string }) => {
+      if (ask === 'open') return { info: { durationNanos: 100e9, damages: [] }, displays: [] };
+      if (ask === 'survey') return { ...found, doneNanos: 100e9, isDone: true, ...survey() };
+      return new Promise(() => undefined);
+    },
+    close: () => undefined,
+  };
+  const nothing = () => undefined;
+  const hooks = { changed: nothing, surveyed: nothing, picture: nothing, noPicture: nothing, jumped: nothing };
+  const player = new Player(hooks, () => client as unknown as Client);
+  t.after(() => player.close());
+  await player.open('x', 0);
+  await settle();
+  return player;
+}
+
+test('a timeline that the connection has cut is read anew, whole', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let numSurveys = 0;
+  const player = await openSurveyed(t, () => {
+    if (++numSurveys === 1) throw new ProblemError('source', 'cut');
+    return {};
+  });
+  assert.deepEqual([player.surveyProblem, player.lanes.isDone], ['cut', false]);
+  t.mock.timers.tick(5000);
+  await settle();
+  assert.deepEqual([numSurveys, player.surveyProblem, player.lanes.isDone], [2, undefined, true]);
+});
+
+test('what is damaged is not idle', async (t) => {
+  const damage = { startByte: 9, endByte: 99, afterNanos: 40e9, beforeNanos: 50e9, why: 'broken' };
+  const seconds = (player: Player) => player.idle.map(({ from, to }) => [Math.round(from / 1e9), Math.round(to / 1e9)]);
+  const whole = await openSurveyed(t, () => ({ keys: Uint16Array.of(1) }));
+  assert.deepEqual(seconds(whole), [[1, 99]]);
+  const damaged = await openSurveyed(t, () => ({ keys: Uint16Array.of(1), damages: [damage] }));
+  assert.deepEqual(seconds(damaged), [[1, 39], [51, 99]]);
 });
 
 test('the connection is back, too, where what it brings is damaged', async (t) => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -56,12 +57,18 @@ test('a server without ranges is named', async () => {
   });
 });
 
-test('a server that never answers is given up', async () => {
-  const server = createServer(() => undefined);
+for (const [what, begin] of [
+  ['never answers', () => undefined],
+  ['stops in the middle of an answer', (response: ServerResponse) => {
+    response.writeHead(206, { 'content-range': 'bytes 0-65535/100000', 'content-length': 65536 });
+    response.write(Buffer.alloc(1000));
+  }],
+] as const) test(`a server that ${what} is given up`, async () => {
+  const server = createServer((_, response) => begin(response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/x`;
   try {
-    await assert.rejects(rangeSource(url, 'auto', 50).size(), { kind: 'source', message: /no answer within/ });
+    await assert.rejects(rangeSource(url, 'auto', 50).size(), { kind: 'source', message: /nothing came for/ });
   } finally {
     server.closeAllConnections();
     server.close();

@@ -85,7 +85,7 @@ export const commands: Command[] = [
   { keys: ['x', 'X'], caps: ['X'], words: 'Mark pixels that are near or masked, on or off', run: (view) => (view.showsMarks = !view.showsMarks) },
   { keys: ['z', 'Z'], caps: ['Z'], words: 'Zoom: fit, 100 %, 200 %, 400 %', run: changeZoom },
   { keys: ['d', 'D'], caps: ['D'], words: 'Next display', run: showDisplay },
-  { keys: ['v', 'V'], caps: ['V'], words: 'Sound on or off', run: (view) => view.setVolume(view.volume, !view.isMuted) },
+  { keys: ['v', 'V'], caps: ['V'], words: 'Sound on or off', run: (view) => view.toggleSound() },
   { keys: ['?'], caps: ['?'], words: 'This map', run: (view) => (view.isHelpOpen = true) },
 ];
 

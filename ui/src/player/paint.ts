@@ -77,7 +77,7 @@ function ruler({ context, top, width, range, xOf, colour }: Area): void {
     const x = Math.round(xOf(at));
     context.fillStyle = colour('--border');
     context.fillRect(x, top + 17, 1, 7);
-    const text = step < 1e9 ? `${clock(at / 1e6)}.${Math.round((at % 1e9) / 1e8)}` : clock(at / 1e6);
+    const text = step < 1e9 ? clock(at / 1e6) + (Math.round(at % 1e9) / 1e9).toFixed(step === 0.25e9 ? 2 : 1).slice(1) : clock(at / 1e6);
     const length = context.measureText(text).width;
     if (x + 4 + length > width) continue;
     context.fillStyle = colour('--text-3');

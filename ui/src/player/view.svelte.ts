@@ -117,6 +117,16 @@ export class View {
     this.applyVolume();
   }
 
+  /** Whether nothing is heard because the viewer wants it so. */
+  get isSilent(): boolean {
+    return this.isMuted || this.volume === 0;
+  }
+
+  /** Sound off, or on: as loud as it was, or wholly if that was not at all. */
+  toggleSound(): void {
+    this.setVolume(this.volume || 1, !this.isSilent);
+  }
+
   toggle(what: 'showsCaptions' | 'showsRipples'): void {
     this[what] = !this[what];
     keep(what === 'showsCaptions' ? 'captions' : 'ripples', this[what]);

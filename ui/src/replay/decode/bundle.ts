@@ -8,12 +8,14 @@ import { noPicture, unreadablePicture } from './errors';
 import type { BundleError } from './errors';
 import { Fields } from './fields';
 import { parseJson } from './json';
+import { checkLayout } from './layout';
 import { decodeNarration } from './narration';
 import type { NarrationBlock } from './narration';
-import { openBundle, reduceEnds, sessionNanos } from './open';
+import { openBundle, sessionNanos } from './open';
 import type { BundleInfo, Opened, Part } from './open';
 import { PictureDecoder } from './picture';
 import type { Picture } from './picture';
+import { RECORD_HEADER_BYTES, op } from './record';
 import type { RawMessage } from './record';
 import { chunkAt, reasonOf } from './scan';
 import type { ByteSource } from './source';
@@ -252,7 +254,9 @@ export class Bundle {
     fields.take(9 + 16);
     fields.text();
     fields.text();
-    return { nanos: found.nanos, jpeg: fields.take(fields.size()).slice() };
+    const jpeg = fields.take(fields.size()).slice();
+    checkLayout(op.attachment, record.subarray(RECORD_HEADER_BYTES));
+    return { nanos: found.nanos, jpeg };
   }
 
   /** Goes through the whole file once, chunk by chunk. */
@@ -403,10 +407,8 @@ export class Bundle {
 
   private noteDamage(part: Part, why: string): void {
     part.isDamaged = true;
-    const at = this.parts.indexOf(part);
-    const afterNanos = Math.max(0, ...reduceEnds(this.parts.slice(0, at)));
-    const beforeNanos = this.parts.slice(at + 1).find((next) => !next.isDamaged)?.startNanos;
-    this.info.damages.push({ startByte: part.offset, endByte: part.offset + part.bytes, afterNanos, beforeNanos, why });
+    const { offset, bytes, startNanos, endNanos } = part;
+    this.info.damages.push({ startByte: offset, endByte: offset + bytes, afterNanos: startNanos, beforeNanos: endNanos, why });
     this.info.damages.sort((a, b) => a.startByte - b.startByte);
   }
 

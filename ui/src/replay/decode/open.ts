@@ -77,15 +77,17 @@ export async function openBundle(source: ByteSource, signal?: AbortSignal): Prom
   const bytes = await source.size(signal);
   const facts: Facts = {};
   // The manifest comes first, whatever follows; a file that cannot be read so far is none.
+  const before: Item[] = [];
   for await (const item of scan(source, signal)) {
     note(facts, item);
+    if (item.kind === 'damage') before.push(item);
     if (facts.manifest) break;
   }
   const manifest = facts.manifest;
   if (!manifest) throw facts.foreignProfile === undefined ? noManifest() : foreignProfile(facts.foreignProfile);
   const epoch = manifest.epoch_wall_nanos;
   const summary = await readSummary(source, bytes, signal);
-  const indexed = summary && (await fromSummary(source, summary, facts, epoch, signal));
+  const indexed = summary && (await fromSummary(source, summary, before, facts, epoch, signal));
   const found = indexed ?? (await fromScan(source, facts, epoch, signal));
   const newest = Math.max(0, ...reduceEnds(found.parts));
   const { ending, recovery, seal } = facts;
@@ -189,10 +191,11 @@ class Holes {
   }
 }
 
-/** What the summary names; nothing if a record that it names is damaged. */
+/** What the summary names, and the damage met before the manifest; nothing if a record that it names is damaged. */
 async function fromSummary(
   source: ByteSource,
   summary: Summary,
+  before: Item[],
   facts: Facts,
   epoch: bigint,
   signal?: AbortSignal,
@@ -217,7 +220,12 @@ async function fromSummary(
     const [startNanos, endNanos] = [sessionNanos(startTime, epoch), sessionNanos(endTime, epoch)];
     return { offset, bytes, startNanos, endNanos, channels, isDamaged: false };
   });
-  return { parts, isComplete: true, damages: [], holes: [] };
+  // A damaged chunk is found when it is read; what is damaged before the manifest is found by nobody else.
+  const damages = before.flatMap((item) => {
+    if (item.kind !== 'damage' || parts.some(({ offset }) => offset === item.start)) return [];
+    return { startByte: item.start, endByte: item.end, afterNanos: 0, beforeNanos: parts.at(0)?.startNanos, why: item.why };
+  });
+  return { parts, isComplete: true, damages, holes: [] };
 }
 
 async function fromScan(source: ByteSource, facts: Facts, epoch: bigint, signal?: AbortSignal): Promise<Found> {

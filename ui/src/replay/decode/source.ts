@@ -1,5 +1,5 @@
 // Where a bundle's bytes come from: ranges, so that a server, the application and a test are the same to a reader.
-import { sourceFailed } from './errors';
+import { BundleError, sourceFailed } from './errors';
 
 export interface ByteSource {
   /** Length in bytes. */
@@ -21,8 +21,8 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** An answer that has not begun by then is given up. */
-const ANSWER_WITHIN_MILLIS = 15_000;
+/** An answer of which nothing comes for so long is given up. */
+const QUIET_MILLIS = 15_000;
 /** What is read with the question for the length, and what is kept of the end. */
 const EDGE_BYTES = 64 * 1024;
 
@@ -30,46 +30,57 @@ const EDGE_BYTES = 64 * 1024;
  * A file behind an address that answers ranges. Its first bytes come with its length, and what was read last of its end is kept:
  * a bundle says there what it is, in many small records.
  */
-export function rangeSource(url: string, priority: RequestPriority = 'auto', answerWithinMillis = ANSWER_WITHIN_MILLIS): ByteSource {
+export function rangeSource(url: string, priority: RequestPriority = 'auto', quietMillis = QUIET_MILLIS): ByteSource {
   let size: Promise<number> | undefined;
   let head: Uint8Array = new Uint8Array(0);
   let tail: { offset: number; bytes: Uint8Array } | undefined;
+  /** The bytes of an answer, of which there may be fewer, and how long the file is. */
   const ask = async (first: number, last: number, signal?: AbortSignal) => {
-    const headers = { Range: `bytes=${first}-${last}` };
-    let answer: Response;
-    // Given up by whoever asked, or because nobody answers.
+    // Given up by whoever asked, or because nothing comes.
     const controller = new AbortController();
     const giveUp = () => controller.abort();
     signal?.addEventListener('abort', giveUp);
-    const patience = setTimeout(giveUp, answerWithinMillis);
+    let patience = setTimeout(giveUp, quietMillis);
     try {
       signal?.throwIfAborted();
-      answer = await fetch(url, { headers, signal: controller.signal, cache: 'no-store', priority });
+      const headers = { Range: `bytes=${first}-${last}` };
+      const answer = await fetch(url, { headers, signal: controller.signal, cache: 'no-store', priority });
+      if (answer.status !== 206 || !answer.body) {
+        await answer.body?.cancel();
+        throw sourceFailed(`${answer.status === 200 ? 'it does not answer ranges' : `it answered ${answer.status}`}: ${url}`);
+      }
+      const total = Number(/\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
+      const bytes = new Uint8Array(last - first + 1);
+      const reader = answer.body.getReader();
+      let length = 0;
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        clearTimeout(patience);
+        patience = setTimeout(giveUp, quietMillis);
+        if (length + part.value.length > bytes.length) throw sourceFailed(`${bytes.length} bytes asked for, more given: ${url}`);
+        bytes.set(part.value, length);
+        length += part.value.length;
+      }
+      return { bytes: bytes.subarray(0, length), total };
     } catch (error) {
       signal?.throwIfAborted();
-      const why = error instanceof Error ? error.message : String(error);
-      throw sourceFailed(controller.signal.aborted ? `no answer within ${answerWithinMillis / 1000} seconds` : why);
+      if (controller.signal.aborted) throw sourceFailed(`nothing came for ${quietMillis / 1000} seconds`);
+      if (error instanceof BundleError) throw error;
+      throw sourceFailed(error instanceof Error ? error.message : String(error));
     } finally {
       clearTimeout(patience);
+      signal?.removeEventListener('abort', giveUp);
+      controller.abort();
     }
-    if (answer.status !== 206) {
-      await answer.body?.cancel();
-      const why = answer.status === 200 ? 'it does not answer ranges' : `it answered ${answer.status}`;
-      throw sourceFailed(`${why}: ${url}`);
-    }
-    return answer;
   };
   const askSize = async (signal?: AbortSignal) => {
-    const answer = await ask(0, EDGE_BYTES - 1, signal);
-    const total = Number(/\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
+    const { bytes, total } = await ask(0, EDGE_BYTES - 1, signal);
     if (!Number.isSafeInteger(total)) throw sourceFailed(`it does not say how long the file is: ${url}`);
-    head = await bytesOf(answer, Math.min(EDGE_BYTES, total));
+    assertLength(bytes, Math.min(EDGE_BYTES, total));
+    head = bytes;
     return total;
   };
-  const bytesOf = async (answer: Response, length: number) => {
-    const bytes = new Uint8Array(await answer.arrayBuffer());
+  const assertLength = (bytes: Uint8Array, length: number) => {
     if (bytes.length !== length) throw sourceFailed(`${length} bytes asked for, ${bytes.length} given: ${url}`);
-    return bytes;
   };
   return {
     size: (signal) => {
@@ -86,7 +97,8 @@ export function rangeSource(url: string, priority: RequestPriority = 'auto', ans
         return tail.bytes.subarray(offset - tail.offset, end - tail.offset);
       }
       if (length === 0) return new Uint8Array(0);
-      const bytes = await bytesOf(await ask(offset, end - 1, signal), length);
+      const { bytes } = await ask(offset, end - 1, signal);
+      assertLength(bytes, length);
       if (size && length <= EDGE_BYTES && end === (await size)) tail = { offset, bytes };
       return bytes;
     },
