@@ -64,15 +64,16 @@ bench: setup ## Recording against ffmpeg and uploads against a bare server, in p
 	cargo run --release --locked -p praxis-bundle --example long_bundle -- $(abspath $(TARGET))/worked-minute.mcap 1 input
 	$(TARGET)/release/bench export $(TARGET)/worked-hour.mcap $(TARGET)/worked-minute.mcap
 
-torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, 11,000 damages, half an hour of memory, exports by Ray
+torture: build ## 100,000 power cuts, 1,000 kills of synthetic sources, 50 of real ones, 1,000 of uploads, 11,000 damages, half an hour of memory, exports onto a full disk and by Ray
 	$(TARGET)/debug/torture power-cuts --cuts 100000
 	$(TARGET)/debug/torture stage-kills --rounds 1000
 	$(TARGET)/debug/torture kills --rounds 50
 	$(TARGET)/debug/torture upload-kills --kills 1000
 	$(TARGET)/debug/torture damage --flips 10000 --pages 1000
 	$(TARGET)/debug/torture memory --minutes 30
-	$(TARGET)/venv/bin/pip install --quiet --disable-pip-version-check ray==2.60.0
 	cargo build --workspace --locked --example long_bundle
+	$(TARGET)/debug/torture full-disk
+	$(TARGET)/venv/bin/pip install --quiet --disable-pip-version-check ray==2.60.0
 	$(TARGET)/debug/examples/long_bundle $(TARGET)/worked.mcap 1 input
 	rm -rf $(TARGET)/by-ray
 	$(TARGET)/venv/bin/python tests/python/ray_export.py $(abspath $(TARGET))/debug/praxis $(abspath $(TARGET))/by-ray \

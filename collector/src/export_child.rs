@@ -24,6 +24,9 @@ const MAX_JOBS: usize = 4;
 /// Processor time for any export, and for each of its bytes: a video takes longest.
 const BASE_SECONDS: u64 = 600;
 const BYTES_PER_SECOND: u64 = 64 << 10;
+/// Why an export stops when there is no more room.
+pub(crate) const DISK_FULL: &str =
+    "the collector's disk is full: remove exports that were fetched, or make room, and ask again";
 /// It says how far it is when it is so much further.
 const TELL: f64 = 0.005;
 /// The share of the work that is exporting; the rest is packing.
@@ -120,6 +123,8 @@ pub struct Given {
     pub sha256: String,
     /// Whose it is.
     pub expert: String,
+    /// What it was recorded for.
+    pub project: String,
 }
 
 /// A line of the child.
@@ -130,8 +135,17 @@ pub(crate) enum Line {
     Part(f64),
     /// It is there.
     Done(Done),
-    /// Why not.
-    Failed(String),
+    /// It cannot be made.
+    Failed(Failure),
+}
+
+/// Why an export cannot be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// In a sentence.
+    pub(crate) why: String,
+    /// What became of each bundle, by its id, if that was known.
+    pub(crate) sources: BTreeMap<String, Source>,
 }
 
 /// What the child made.
@@ -180,20 +194,25 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
         out.write_all(b"\n")?;
         Ok(out.flush()?)
     };
-    let line = match work(&task, &say) {
-        Ok(done) => Line::Done(done),
-        Err(error) => {
-            Line::Failed(format!("{error:#}").replace(&task.folder.display().to_string(), "the export"))
-        }
-    };
+    let mut sources = BTreeMap::new();
+    let line = work(&task, &mut sources, &say).map(Line::Done).unwrap_or_else(|error| {
+        let why = format!("{error:#}").replace(&task.folder.display().to_string(), "the export");
+        Line::Failed(Failure { why, sources })
+    });
     say(&line)
 }
 
-fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done> {
+/// Makes the export; what became of each bundle is known also if it fails.
+fn work(
+    task: &Task,
+    sources: &mut BTreeMap<String, Source>,
+    say: &(dyn Fn(&Line) -> Result<()> + Sync),
+) -> Result<Done> {
     let options = task.wish.options(task.folder.clone()).map_err(anyhow::Error::msg)?;
     let input = |given: &Given| Input {
         path: given.path.clone(),
         expert: Some(given.expert.clone()),
+        project: Some(given.project.clone()),
         sha256: Some(given.sha256.clone()),
         remote: None,
     };
@@ -210,23 +229,25 @@ fn work(task: &Task, say: &(dyn Fn(&Line) -> Result<()> + Sync)) -> Result<Done>
     };
     let became = run(&inputs, &options, &|progress| {
         tell(EXPORTING * progress.bytes as f64 / progress.all_bytes.max(1) as f64);
+    });
+    let became = became.map_err(|error| match error.is_disk_full() {
+        true => anyhow::anyhow!(DISK_FULL),
+        false => error.into(),
     })?;
-    let sources: BTreeMap<String, Source> = task
+    *sources = task
         .bundles
         .iter()
         .zip(became)
         .map(|(given, became)| (given.id.clone(), source(&options.out, given, became)))
         .collect();
-    let first = sources.values().find_map(|source| source.problem.clone());
     ensure!(
         sources.values().any(|source| source.steps.is_some()),
-        "none of the bundles could be exported: {}",
-        first.unwrap_or_default()
+        "none of the bundles could be exported: the list says why of each"
     );
     let (bytes, sha256) =
         pack(&task.folder, &task.name, &task.archive, &|part| tell(EXPORTING + part * (1.0 - EXPORTING)))?;
     fs::remove_dir_all(&task.folder).context("removing what is in the archive")?;
-    Ok(Done { bytes, sha256, sources })
+    Ok(Done { bytes, sha256, sources: sources.clone() })
 }
 
 /// What became of a bundle; its path is nothing to whoever reads it.

@@ -9,9 +9,12 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::Collector;
-use crate::export_child::{Given, Line, Task, Wish};
+use crate::db::Bundle;
+use crate::error::Error;
+use crate::export_child::{DISK_FULL, Failure, Given, Line, Task, Wish};
 use crate::ledger::{State, Whole};
 
 /// Wait before one that could not be started is tried again.
@@ -47,7 +50,7 @@ pub(crate) async fn run(collector: Collector, cancel: CancellationToken) {
     }
 }
 
-/// Removes what exports have left that were removed or failed while the server ended.
+/// Removes what exports have left that were removed or failed while the server ended, or that nobody knows.
 async fn tidy(collector: &Collector) -> anyhow::Result<()> {
     crate::make_private(&collector.exports).await.context("making the folder of exports")?;
     let mut entries = tokio::fs::read_dir(&collector.exports).await?;
@@ -55,9 +58,9 @@ async fn tidy(collector: &Collector) -> anyhow::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let id = name.split('.').next().unwrap_or_default();
         match collector.db.export(id).await {
-            Ok(export) if matches!(export.state, State::Removed | State::Failed) => {
-                clear(collector, id).await;
-            }
+            Ok(export) if !matches!(export.state, State::Removed | State::Failed) => {}
+            // Of a database that was put back.
+            Ok(_) | Err(Error::NotFound(_)) if id.parse::<Uuid>().is_ok() => clear(collector, id).await,
             _ => {}
         }
     }
@@ -114,7 +117,8 @@ async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
             bail!("bundle {} is not here any more as it was: ask for a new export", source.bundle_id);
         };
         let path = collector.store.local_file(&bundle.upload).await?;
-        bundles.push(Given { id: bundle.id, path, sha256: bundle.sha256, expert: bundle.expert });
+        let Bundle { id, sha256, expert, project, .. } = bundle;
+        bundles.push(Given { id, path, sha256, expert, project });
     }
     let task = Task {
         wish,
@@ -152,13 +156,14 @@ async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
         match serde_json::from_str(&line).context("the child talks nonsense")? {
             Line::Part(part) => {
                 if !collector.store.has_room(FLOOR_BYTES).await? {
-                    bail!(
-                        "the collector's disk is nearly full: remove exports that are fetched, or make room"
-                    );
+                    bail!(DISK_FULL);
                 }
                 collector.db.set_export(id, State::Running, part, None).await?;
             }
-            Line::Failed(why) => bail!(why),
+            Line::Failed(Failure { why, sources }) => {
+                collector.db.note_sources(id, &sources).await?;
+                bail!(why)
+            }
             Line::Done(done) => {
                 let (bytes, sources) = (done.bytes, done.sources.len());
                 if collector.db.finish_export(id, &done).await? {

@@ -3,6 +3,8 @@
 //! [`exporter`]: crate::exporter
 
 use std::io::SeekFrom;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -12,13 +14,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, ReadBuf, Take};
 use uuid::Uuid;
 
 use crate::Collector;
 use crate::auth::Caller;
 use crate::bundles::{Content, part_of, respond};
-use crate::db::{Bundle, State as BundleState};
+use crate::db::{Bundle, Db, State as BundleState};
 use crate::error::{Error, Result, unreadable};
 use crate::export_child::Wish;
 use crate::ledger::{State as ExportState, Whole};
@@ -168,20 +171,65 @@ async fn content(
     let gone = || {
         Error::Conflict("the archive of this export is not on the disk any more: ask for a new export".into())
     };
-    let mut file = tokio::fs::File::open(collector.archive(&export.export_id)).await.map_err(|_| gone())?;
+    let mut file = File::open(collector.archive(&export.export_id)).await.map_err(|_| gone())?;
     if file.metadata().await?.len() != bytes {
         return Err(gone());
     }
     file.seek(SeekFrom::Start(part.start)).await?;
+    let mut sent = None;
     if method == Method::GET {
-        collector.db.note_delivery(&export.export_id, caller, part.start, part.length).await?;
+        let number = collector.db.note_delivery(&export.export_id, caller, part.start, part.length).await?;
+        sent = Some(Sent { db: collector.db.clone(), delivery: number, bytes: 0 });
     }
     let name = format!("{}.tar", export.export_id);
     respond(
         &part,
-        file.take(part.length),
+        Watched { file: file.take(part.length), sent },
         &Content { sha256: &sha256, name: &name, kind: "application/x-tar" },
     )
+}
+
+/// An archive on its way: how much of it was taken is noted when nobody takes more, also if the connection was cut.
+struct Watched {
+    file: Take<File>,
+    sent: Option<Sent>,
+}
+
+struct Sent {
+    db: Db,
+    delivery: i64,
+    bytes: u64,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.file).poll_read(context, buffer);
+        if let Some(sent) = &mut self.sent {
+            sent.bytes += (buffer.filled().len() - before) as u64;
+        }
+        read
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let (db, delivery, bytes) = (self.db.clone(), self.delivery, self.bytes);
+        tokio::spawn(async move {
+            if let Err(error) = db.note_sent(delivery, bytes).await {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    delivery,
+                    bytes,
+                    "what went out cannot be noted"
+                );
+            }
+        });
+    }
 }
 
 async fn remove(

@@ -66,7 +66,7 @@ pub(crate) struct Export {
     pub(crate) num_bundles: u64,
     /// How many of them are not in it, or not whole.
     pub(crate) num_problems: u64,
-    /// Bytes that went out, each as often as it did.
+    /// Bytes that went out, each as often as it did: those that were handed to the connection, not those asked for.
     pub(crate) delivered_bytes: u64,
 }
 
@@ -94,13 +94,16 @@ pub(crate) struct Delivery {
     pub(crate) token: i64,
     pub(crate) at_millis: i64,
     pub(crate) start: u64,
+    /// How many were asked for.
     pub(crate) bytes: u64,
+    /// How many of them were handed to the connection.
+    pub(crate) sent_bytes: u64,
 }
 
 const COLUMNS: &str = "id, recipient, request, state, reason, part, steps, bytes, sha256, token, created_at, changed_at, \
     (select count(*) from export_source where export = id) as num_bundles, \
     (select count(*) from export_source where export = id and problem is not null) as num_problems, \
-    (select coalesce(sum(bytes), 0) from export_delivery where export = id) as delivered_bytes";
+    (select coalesce(sum(sent), 0) from export_delivery where export = id) as delivered_bytes";
 
 fn export_of(row: &SqliteRow) -> Result<Export> {
     let state: String = row.try_get("state")?;
@@ -194,13 +197,14 @@ impl Db {
                 problem: row.try_get("problem")?,
             });
         }
-        let query = "select token, at, start, bytes from export_delivery where export = ? order by at";
+        let query = "select token, at, start, bytes, sent from export_delivery where export = ? order by at";
         for row in sqlx::query(query).bind(id).fetch_all(&self.readers).await? {
             whole.deliveries.push(Delivery {
                 token: row.try_get("token")?,
                 at_millis: row.try_get("at")?,
                 start: unsigned(&row, "start")?,
                 bytes: unsigned(&row, "bytes")?,
+                sent_bytes: unsigned(&row, "sent")?,
             });
         }
         Ok(whole)
@@ -253,6 +257,17 @@ impl Db {
         Ok(moved.rows_affected() == 1)
     }
 
+    /// Notes what became of the bundles of an export that failed.
+    pub(crate) async fn note_sources(
+        &self,
+        id: &str,
+        sources: &BTreeMap<String, crate::export_child::Source>,
+    ) -> Result<()> {
+        let mut transaction = self.writer.begin().await?;
+        note_sources(&mut transaction, id, sources).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Takes an export away: its bytes go, its row stays.
     pub(crate) async fn remove_export(&self, id: &str) -> Result<()> {
         let query = "update export set state = 'removed', changed_at = ? where id = ?";
@@ -260,20 +275,32 @@ impl Db {
         if done.rows_affected() == 0 { Err(Error::NotFound("export")) } else { Ok(()) }
     }
 
-    /// Notes that bytes of an archive go out.
+    /// Notes that bytes of an archive are asked for; the answer is the delivery's number.
     pub(crate) async fn note_delivery(
         &self,
         id: &str,
         caller: &Caller,
         start: u64,
         bytes: u64,
-    ) -> Result<()> {
-        sqlx::query("insert into export_delivery (export, token, at, start, bytes) values (?, ?, ?, ?, ?)")
+    ) -> Result<i64> {
+        let query =
+            "insert into export_delivery (export, token, at, start, bytes, sent) values (?, ?, ?, ?, ?, 0)";
+        let done = sqlx::query(query)
             .bind(id)
             .bind(caller.token)
             .bind(now_millis())
             .bind(signed(start))
             .bind(signed(bytes))
+            .execute(&self.writer)
+            .await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// Notes how many bytes of a delivery were handed to the connection.
+    pub(crate) async fn note_sent(&self, delivery: i64, bytes: u64) -> Result<()> {
+        sqlx::query("update export_delivery set sent = ? where rowid = ?")
+            .bind(signed(bytes))
+            .bind(delivery)
             .execute(&self.writer)
             .await?;
         Ok(())

@@ -43,7 +43,7 @@ pub enum Error {
         why: String,
     },
     /// A picture or a table cannot be coded.
-    #[error("{what} cannot be written: {why}")]
+    #[error("{what} cannot be written: {why}{}", make_room(says_full(why)))]
     Coding {
         /// What.
         what: &'static str,
@@ -61,20 +61,31 @@ pub enum Error {
         instead: &'static str,
     },
     /// Writing fails.
-    #[error("{doing}: {source}{}", room(source))]
+    #[error("{doing}: {cause}{}", make_room(is_full(cause)))]
     Io {
         /// What was being done.
         doing: String,
         /// Why it fails.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 
 impl Error {
+    /// Whether the disk has no room left: nothing else can be written to it either. ffmpeg and the libraries that write tables hand
+    /// on only the system's words.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Io { cause, .. } => is_full(cause),
+            Self::Coding { why, .. } => says_full(why),
+            _ => false,
+        }
+    }
+
     /// Says what was being done when the system refused.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Io { doing, source }
+        move |cause| Self::Io { doing, cause }
     }
 
     pub(crate) fn coding(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
@@ -82,11 +93,14 @@ impl Error {
     }
 }
 
-fn room(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull => {
-            ". Make room and run the same command again: it goes on where it was"
-        }
-        _ => "",
-    }
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+fn says_full(why: &str) -> bool {
+    why.contains("No space left on device") || why.contains("Disk quota exceeded")
+}
+
+fn make_room(is_full: bool) -> &'static str {
+    if is_full { ". Make room and run the same command again: it goes on where it was" } else { "" }
 }

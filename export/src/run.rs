@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -78,6 +78,15 @@ struct Source {
     files: Vec<Written>,
 }
 
+/// What sums up a folder: `export.json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    options: Value,
+    praxis_version: &'static str,
+    sources: &'a [Source],
+    steps: u64,
+}
+
 impl Source {
     /// Whether all of its files are there.
     fn is_whole(&self, out: &Path) -> bool {
@@ -98,6 +107,8 @@ pub struct Input<'a> {
     pub path: PathBuf,
     /// Whose it is, if somebody knows better than the bundle: all bundles of an expert are in one part of the data set.
     pub expert: Option<String>,
+    /// What it was recorded for, if somebody knows better than the bundle.
+    pub project: Option<String>,
     /// The SHA-256 that it must have, hexadecimal, if that is known.
     pub sha256: Option<String>,
     /// Set if the file is not here yet.
@@ -116,7 +127,7 @@ pub struct Remote<'a> {
 
 impl From<PathBuf> for Input<'_> {
     fn from(path: PathBuf) -> Self {
-        Self { path, expert: None, sha256: None, remote: None }
+        Self { path, expert: None, project: None, sha256: None, remote: None }
     }
 }
 
@@ -130,8 +141,8 @@ impl Input<'_> {
 /// Exports bundles. What became of each is in the order of the inputs.
 ///
 /// # Errors
-/// `Folder` if the folder holds something else, or an export with other options; `Io` if it cannot be written to. What fails for
-/// one input is in its place in the answer.
+/// `Folder` if the folder holds something else, or an export with other options; `Io` if it cannot be written to, also when the disk
+/// gets full meanwhile: what is whole by then stays. What fails for one input is in its place in the answer.
 pub fn run(
     inputs: &[Input<'_>],
     options: &Options,
@@ -142,7 +153,6 @@ pub fn run(
     let sizes: Vec<u64> = inputs.iter().map(Input::bytes).collect();
     let done: Vec<Mutex<u64>> = inputs.iter().map(|_| Mutex::new(0)).collect();
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let taken = Mutex::new(HashSet::new());
     let became: Vec<Mutex<Option<Became>>> = inputs.iter().map(|_| Mutex::new(None)).collect();
     let all_bytes = sizes.iter().sum();
     let tell = |at: usize, part: f64| {
@@ -155,13 +165,25 @@ pub fn run(
     let jobs = options.jobs.clamp(1, inputs.len().max(1));
     // Threads that code pictures, for all jobs together: as many as the machine runs at once.
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
+    let work = Work { format: &*format, options, threads, taken: Mutex::new(HashSet::new()) };
+    let full = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(input) = inputs.get(at) else { return };
-                    let result = one(input, &*format, options, threads, &taken, &|part| tell(at, part));
+                    let result = match work.one(input, &|part| tell(at, part)) {
+                        // That is no fault of the bundle, and the others would meet it, too.
+                        Err(error) if error.is_disk_full() => {
+                            next.store(inputs.len(), Ordering::Relaxed);
+                            if let Ok(mut full) = full.lock() {
+                                full.get_or_insert(error);
+                            }
+                            return;
+                        }
+                        result => result,
+                    };
                     if let Ok(mut became) = became[at].lock() {
                         *became = Some(result.unwrap_or_else(Became::Failed));
                     }
@@ -171,6 +193,9 @@ pub fn run(
             });
         }
     });
+    if let Some(error) = full.into_inner().ok().flatten() {
+        return Err(error);
+    }
     sum_up(options, &*format)?;
     let stopped = || Became::Failed(Error::Folder { why: "its thread has stopped".into() });
     Ok(became.into_iter().map(|each| each.into_inner().ok().flatten().unwrap_or_else(stopped)).collect())
@@ -239,39 +264,130 @@ fn described(options: &Options) -> Value {
     })
 }
 
-/// Exports an input, which is fetched for it if need be.
-fn one(
-    input: &Input<'_>,
-    format: &dyn Format,
-    options: &Options,
+/// What all threads of a run share.
+struct Work<'a> {
+    format: &'a dyn Format,
+    options: &'a Options,
+    /// That code the pictures of a bundle.
     threads: usize,
-    taken: &Mutex<HashSet<String>>,
-    progress: &dyn Fn(f64),
-) -> Result<Became> {
-    let path = &input.path;
-    let Some(remote) = &input.remote else {
-        return unit(input, format, options, threads, taken, progress);
-    };
-    let there = source_at(&record_of(options, &remote.bundle_id));
-    let is_there = |source: &Source| {
-        Some(&source.sha256) == input.sha256.as_ref()
-            && source.beside_sha256.is_empty()
-            && source.is_whole(&options.out)
-    };
-    if let Some(source) = there.filter(is_there) {
-        return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
+    /// Ids of bundles that were begun.
+    taken: Mutex<HashSet<String>>,
+}
+
+impl Work<'_> {
+    /// Exports an input, which is fetched for it if need be.
+    fn one(&self, input: &Input<'_>, progress: &dyn Fn(f64)) -> Result<Became> {
+        let (path, options) = (&input.path, self.options);
+        let Some(remote) = &input.remote else {
+            return self.unit(input, progress);
+        };
+        let there = source_at(&record_of(options, &remote.bundle_id));
+        let is_there = |source: &Source| {
+            Some(&source.sha256) == input.sha256.as_ref()
+                && source.beside_sha256.is_empty()
+                && source.is_whole(&options.out)
+        };
+        if let Some(source) = there.filter(is_there) {
+            return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
+        }
+        let failed = || Error::io(format!("writing {}", path.display()));
+        // Held locked, so that no other run fetches into it; whoever had it before may just have removed it.
+        let lock = File::options().create(true).append(true).open(path).map_err(failed())?;
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
+            return Err(busy(&options.out));
+        }
+        if let Err(error) = (remote.fetch)(path) {
+            // What has come of it is where the next try begins.
+            if fs::metadata(path).is_ok_and(|there| there.len() == 0) {
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+        let became = self.unit(input, progress);
+        // It is not needed any more; what is left of it is no part of the export.
+        let _ = fs::remove_file(path);
+        became
     }
-    let failed = || Error::io(format!("writing {}", path.display()));
-    // Held locked, so that no other run fetches into it; whoever had it before may just have removed it.
-    let lock = File::options().create(true).append(true).open(path).map_err(failed())?;
-    if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
-        return Err(busy(&options.out));
+
+    /// Exports a bundle that is here.
+    fn unit(&self, input: &Input<'_>, progress: &dyn Fn(f64)) -> Result<Became> {
+        let (path, options) = (&input.path, self.options);
+        let beside = Beside::of(path)?;
+        let mut session = Session::of(path, beside.corrections.as_ref())?;
+        if input.sha256.as_ref().is_some_and(|expected| *expected != session.sha256) {
+            let why =
+                "has other bytes than were verified: is the disk damaged? Leave it out, or send it again"
+                    .into();
+            return Err(Error::Input { path: path.clone(), why });
+        }
+        let bundle_id = session.manifest.bundle_id.to_string();
+        if self.taken.lock().is_ok_and(|mut taken| !taken.insert(bundle_id.clone())) {
+            let why = "is listed twice, perhaps under another name: leave one of them out".into();
+            return Err(Error::Input { path: path.clone(), why });
+        }
+        let Input { expert, project, .. } = input;
+        let manifest = &mut session.manifest;
+        for (said, known) in [(&mut manifest.expert, expert), (&mut manifest.project, project)] {
+            if known.is_some() {
+                said.clone_from(known);
+            }
+        }
+        if !options.filter.takes(&session) {
+            return Ok(Became::LeftOut);
+        }
+        let record = record_of(options, &bundle_id);
+        let is_same = |source: &Source| {
+            source.sha256 == session.sha256
+                && source.beside_sha256 == beside.sha256
+                && source.is_whole(&options.out)
+        };
+        let before = source_at(&record);
+        let part = options.out.join(format!(".part-{bundle_id}"));
+        if let Some(source) = before.as_ref().filter(|source| is_same(source)) {
+            if part.exists() {
+                // Of a run that was stopped when all was done but this; unless another is just there.
+                let _ = Part::new(part);
+            }
+            return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
+        }
+        let who = session.manifest.expert.clone().unwrap_or(session.manifest.session_id.to_string());
+        let split = split_of(&options.splits, options.seed, &who).to_owned();
+        let said = beside.transcript.unwrap_or_else(|| session.speech.clone());
+        let steps = plan(&session, &said);
+        let part = Part::new(part)?;
+        let threads = self.threads;
+        let bundle = Bundle {
+            session: &session,
+            steps: &steps,
+            said: &said,
+            split: &split,
+            options,
+            threads,
+            progress,
+        };
+        let written = self.format.write(&bundle, &part.folder)?;
+        if let Some(source) = before {
+            withdraw(&source, &record, &options.out)?;
+        }
+        let mut files = Vec::new();
+        part.publish(&part.folder, &options.out, &mut files)?;
+        files.sort_by(|one: &Written, other| one.path.cmp(&other.path));
+        let source = Source {
+            bundle_id,
+            session_id: session.manifest.session_id.to_string(),
+            sha256: session.sha256,
+            beside_sha256: beside.sha256,
+            reducer_version: session.answer.reducer_version,
+            split,
+            steps: written.steps,
+            left_out: written.left_out,
+            unreadable_bytes: session.unreadable_bytes,
+            files,
+        };
+        put(&record, &source)?;
+        let (steps, left_out, unreadable_bytes) = (source.steps, source.left_out, source.unreadable_bytes);
+        Ok(Became::Exported { steps, left_out, unreadable_bytes })
     }
-    (remote.fetch)(path)?;
-    let became = unit(input, format, options, threads, taken, progress);
-    // It is not needed any more; what is left of it is no part of the export.
-    let _ = fs::remove_file(path);
-    became
 }
 
 fn busy(out: &Path) -> Error {
@@ -284,77 +400,6 @@ fn busy(out: &Path) -> Error {
 
 fn record_of(options: &Options, bundle_id: &str) -> PathBuf {
     options.out.join("sources").join(format!("{bundle_id}.json"))
-}
-
-fn unit(
-    input: &Input<'_>,
-    format: &dyn Format,
-    options: &Options,
-    threads: usize,
-    taken: &Mutex<HashSet<String>>,
-    progress: &dyn Fn(f64),
-) -> Result<Became> {
-    let path = &input.path;
-    let beside = Beside::of(path)?;
-    let session = Session::of(path, beside.corrections.as_ref())?;
-    if input.sha256.as_ref().is_some_and(|expected| *expected != session.sha256) {
-        let why =
-            "has other bytes than were verified: is the disk damaged? Leave it out, or send it again".into();
-        return Err(Error::Input { path: path.clone(), why });
-    }
-    let bundle_id = session.manifest.bundle_id.to_string();
-    if taken.lock().is_ok_and(|mut taken| !taken.insert(bundle_id.clone())) {
-        let why = "is listed twice, perhaps under another name: leave one of them out".into();
-        return Err(Error::Input { path: path.clone(), why });
-    }
-    if !options.filter.takes(&session) {
-        return Ok(Became::LeftOut);
-    }
-    let record = record_of(options, &bundle_id);
-    let is_same = |source: &Source| {
-        source.sha256 == session.sha256
-            && source.beside_sha256 == beside.sha256
-            && source.is_whole(&options.out)
-    };
-    let before = source_at(&record);
-    let part = options.out.join(format!(".part-{bundle_id}"));
-    if let Some(source) = before.as_ref().filter(|source| is_same(source)) {
-        if part.exists() {
-            // Of a run that was stopped when all was done but this; unless another is just there.
-            let _ = Part::new(part);
-        }
-        return Ok(Became::WasThere { unreadable_bytes: source.unreadable_bytes });
-    }
-    let who = input.expert.clone().or(session.manifest.expert.clone());
-    let who = who.unwrap_or(session.manifest.session_id.to_string());
-    let split = split_of(&options.splits, options.seed, &who).to_owned();
-    let said = beside.transcript.unwrap_or_else(|| session.speech.clone());
-    let steps = plan(&session, &said);
-    let part = Part::new(part)?;
-    let bundle =
-        Bundle { session: &session, steps: &steps, said: &said, split: &split, options, threads, progress };
-    let written = format.write(&bundle, &part.folder)?;
-    if let Some(source) = before {
-        withdraw(&source, &record, &options.out)?;
-    }
-    let mut files = Vec::new();
-    part.publish(&part.folder, &options.out, &mut files)?;
-    files.sort_by(|one: &Written, other| one.path.cmp(&other.path));
-    let source = Source {
-        bundle_id,
-        session_id: session.manifest.session_id.to_string(),
-        sha256: session.sha256,
-        beside_sha256: beside.sha256,
-        reducer_version: session.answer.reducer_version,
-        split,
-        steps: written.steps,
-        left_out: written.left_out,
-        unreadable_bytes: session.unreadable_bytes,
-        files,
-    };
-    put(&record, &source)?;
-    let (steps, left_out, unreadable_bytes) = (source.steps, source.left_out, source.unreadable_bytes);
-    Ok(Became::Exported { steps, left_out, unreadable_bytes })
 }
 
 /// Takes what was made of an earlier state of a bundle out of the folder, its record first: it is not complete any more.
@@ -482,21 +527,22 @@ fn source_at(path: &Path) -> Option<Source> {
 
 /// Writes JSON so that it is there whole or not at all.
 fn put(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| Error::coding("a record")(&error))?;
-    bytes.push(b'\n');
-    put_bytes(path, &bytes)
+    put_with(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Writes a file so that it is there whole or not at all.
-fn put_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+fn put_with(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
     let part = with_suffix(path, &format!(".part-{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+    let put = || -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(&part)?);
+        write(&mut file)?;
+        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&part, path)
     };
-    write().map_err(|error| {
+    put().map_err(|error| {
         // It says what failed first.
         let _ = fs::remove_file(&part);
         Error::io(format!("writing {}", path.display()))(error)
@@ -513,12 +559,11 @@ fn sum_up(options: &Options, format: &dyn Format) -> Result<()> {
         if !filled.is_empty()
             && let Some((name, text)) = format.card(&filled)
         {
-            put_bytes(&options.out.join(name), text.as_bytes())?;
+            put_with(&options.out.join(name), |file| file.write_all(text.as_bytes()))?;
         }
-        let whole = json!({
-            "praxis_version": env!("CARGO_PKG_VERSION"), "options": described(options),
-            "steps": sources.iter().map(|source| source.steps).sum::<u64>(), "sources": sources,
-        });
+        let steps = sources.iter().map(|source| source.steps).sum();
+        let (praxis_version, options_of_it) = (env!("CARGO_PKG_VERSION"), described(options));
+        let whole = Summary { options: options_of_it, praxis_version, sources: &sources, steps };
         put(&options.out.join("export.json"), &whole)?;
         let now = sources_in(&options.out)?;
         if now == sources {

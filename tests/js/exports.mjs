@@ -63,7 +63,7 @@ test('a lead exports what is ticked, fetches it, and removes it', () =>
     const file = await (await download).path();
     await page.getByRole('button', { name: 'Lab <b>of</b> minds', exact: true }).click();
     await page.getByText(createHash('sha256').update(readFileSync(file)).digest('hex')).waitFor();
-    await page.getByText('Went out', { exact: true }).first().waitFor();
+    await page.getByText(/ went out$/).first().waitFor();
     await page.getByText(/, token \d+, .* from byte 0 on/).waitFor({ timeout: 15_000 });
     await look(page, 'exports');
     await page.getByRole('button', { name: 'Remove the export for Lab' }).click();

@@ -19,7 +19,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// If an export fails.
 pub fn run(long: &Path, short: &Path) -> Result<()> {
-    for format in ["jsonl", "parquet", "webdataset", "agentnet", "anthropic"] {
+    for format in
+        ["jsonl", "parquet", "webdataset", "agentnet", "anthropic", "owamcap", "foxglove", "lerobot"]
+    {
         for round in 1..=ROUNDS {
             let (_, little) = export(short, format)?;
             let (speed, much) = export(long, format)?;

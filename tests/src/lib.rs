@@ -10,6 +10,7 @@ pub mod desktop;
 pub mod export_bench;
 pub mod fingers;
 pub mod fixture;
+pub mod full_disk;
 pub mod kills;
 pub mod own_window;
 pub mod painter;

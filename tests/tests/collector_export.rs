@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// A collector with two bundles of two experts in two projects, and its lead.
+/// A collector with two bundles of one expert in two projects, who has another name, and none, in the bundles; and its lead.
 struct House {
     folder: TempDir,
     collector: Collector,
@@ -36,7 +36,7 @@ impl House {
         ensure!(made.success(), "long_bundle: {made}");
         let short = folder.path().join("short.mcap");
         std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/conformance/sealed.mcap"), &short)?;
-        for (bundle, name, project) in [(long, "heron-7", "olympus"), (short, "crane-2", "delphi")] {
+        for (bundle, name, project) in [(long, "heron-7", "olympus"), (short, "heron-7", "delphi")] {
             let expert = Expert::enrolled(&collector, project, name)?;
             expert.ok(&["approve", path(&bundle)])?;
             ensure!(expert.ok(&["upload", path(&bundle), "--wait"])?.contains("verified"), "not verified");
@@ -54,6 +54,14 @@ impl House {
         let (status, answer) = post(&self.lead, request)?;
         ensure!(status == 201, "{status}: {answer}");
         Ok(format!("/api/v1/exports/{}", answer["export_id"].as_str().context("no id")?))
+    }
+
+    /// Exports what the collector has, from elsewhere.
+    fn export(&self, out: &Path, more: &[&str]) -> Result<()> {
+        let file = self.at("token");
+        std::fs::write(&file, format!("{}\n", self.token))?;
+        let from = ["export", "--from", &self.collector.url, "--token-file", path(&file), "--out", path(out)];
+        ok(&[&from[..], more].concat()).map(drop)
     }
 
     /// Waits until an export is made, or is known not to be.
@@ -135,24 +143,19 @@ fn a_lead_gets_an_export_and_the_ledger_knows_what_went_out() -> Result<()> {
     let mut both = bytes(&mut first)?;
     both.extend(bytes(&mut house.lead.ask("GET", &content, &[("range", "bytes=100000-")], &[])?)?);
     ensure!(both == whole, "the parts are not the whole");
+    // What was handed over is noted when the connection is done with it.
+    wait_until("what went out to be noted", || {
+        Ok(house.lead.json(&at)?["delivered_bytes"] == 2 * whole.len())
+    })?;
     let deliveries = house.lead.json(&at)?["deliveries"].clone();
     let of = |delivery: &Value| (delivery["start"].as_u64().unwrap(), delivery["bytes"].as_u64().unwrap());
     let noted: Vec<_> = deliveries.as_array().context("no deliveries")?.iter().map(of).collect();
     let all = whole.len() as u64;
     assert_eq!(noted, [(0, all), (0, 100_000), (100_000, all - 100_000)]);
 
-    // The same as whoever has the file makes of it.
+    // The same as whoever fetches the bundle makes of it.
     let here = house.at("here");
-    ok(&[
-        "export",
-        path(&house.bundles[0]),
-        "--format",
-        "jsonl",
-        "--most-px",
-        "640x640",
-        "--out",
-        path(&here),
-    ])?;
+    house.export(&here, &["--project", "olympus", "--format", "jsonl", "--most-px", "640x640"])?;
     assert_eq!(digests(&unpacked(&whole, &house.at("there"))?)?, digests(&here)?);
 
     // What is removed stays in the ledger.
@@ -214,16 +217,16 @@ fn an_export_goes_on_after_the_collector_was_killed() -> Result<()> {
     let archive = bytes(&mut house.lead.ask("GET", &format!("{at}/content"), &[], &[])?)?;
     assert_eq!(export["sha256"], hex(&archive));
     let here = house.at("here");
-    ok(&[
-        "export",
-        path(&house.bundles[0]),
-        path(&house.bundles[1]),
-        "--format",
-        "parquet",
-        "--out",
-        path(&here),
-    ])?;
+    house.export(&here, &["--format", "parquet"])?;
     assert_eq!(digests(&unpacked(&archive, &house.at("there"))?)?, digests(&here)?);
+    // A download that is cut is not said to have gone out.
+    let cut = house.lead.ask("GET", &format!("{at}/content"), &[], &[])?;
+    assert_eq!(cut.status(), 200);
+    drop(cut);
+    let sent = || Ok::<_, anyhow::Error>(house.lead.json(&at)?["deliveries"][1]["sent_bytes"].as_u64());
+    wait_until("the cut download to be noted", || Ok(sent()?.is_some_and(|sent| sent > 0)))?;
+    let sent = sent()?.context("no delivery")?;
+    ensure!(sent < archive.len() as u64, "{sent} of {} bytes went out", archive.len());
     // One that is taken away while it is made leaves nothing behind.
     let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": {"format": "jsonl"}}))?;
     wait_until("the next one to be under way", || Ok(house.lead.json(&at)?["state"] != "waiting"))?;
@@ -308,6 +311,18 @@ fn only_leads_export_and_nonsense_is_named() -> Result<()> {
     assert_eq!((&export["state"], &export["num_problems"]), (&json!("ready"), &json!(1)), "{export}");
     assert!(export["sources"].to_string().contains("is the disk damaged"), "{export}");
     ensure!(!export.to_string().contains("blobs"), "a path of the server: {export}");
+    // Of an export that fails each bundle says why.
+    let changed = export["sources"]
+        .as_array()
+        .context("no sources")?
+        .iter()
+        .find(|source| source["problem"].is_string());
+    let changed = &changed.context("no problem")?["bundle_id"];
+    let at_failed =
+        house.ask(&json!({"recipient": "Lab", "bundles": [changed], "wish": {"format": "csv"}}))?;
+    let failed = house.made(&at_failed)?;
+    assert_eq!(failed["state"], "failed");
+    assert!(failed["sources"][0]["problem"].as_str().unwrap().contains("is the disk damaged"), "{failed}");
     std::fs::remove_file(
         house.collector.data.join("exports").join(format!("{}.tar", &at["/api/v1/exports/".len()..])),
     )?;
@@ -348,7 +363,19 @@ fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
     ensure!(said(&output).starts_with("1 bundles, "), "{}", said(&output));
     let here = house.at("here");
     ok(&["export", path(&house.bundles[1]), "--format", "jsonl", "--out", path(&here)])?;
-    assert_eq!(digests(&out)?, digests(&here)?);
+    // But for whose it is: the collector knows that.
+    let [mut fetched, mut local] = [digests(&out)?, digests(&here)?];
+    let name = format!("train/{id}/session.json");
+    assert_ne!(
+        fetched.remove(&name).context("no session.json")?,
+        local.remove(&name).context("no session.json")?
+    );
+    assert_eq!(fetched, local);
+    let session: Value = serde_json::from_slice(&std::fs::read(out.join(name))?)?;
+    assert_eq!(
+        (&session["manifest"]["expert"], &session["manifest"]["project"]),
+        (&json!("heron-7"), &json!("delphi"))
+    );
     ensure!(!part.exists(), "what was fetched is left");
 
     // What is there is not fetched again, what was left out is; another's bytes are not taken.
@@ -358,13 +385,59 @@ fn bundles_are_exported_straight_from_a_collector() -> Result<()> {
     std::fs::write(&part, &half[..1000])?;
     let output = export(Some(&house.token), &[])?;
     assert_eq!(output.status.code(), Some(1));
-    ensure!(said(&output).contains("did not arrive as the collector has it"), "{}", said(&output));
+    ensure!(said(&output).contains("other bytes than the collector has verified"), "{}", said(&output));
     ensure!(said(&output).contains("1 were there already"), "{}", said(&output));
     let file = house.at("token");
     std::fs::write(&file, format!("{}\n", house.token))?;
     let output = export(None, &["--token-file", path(&file)])?;
     ensure!(said(&output).starts_with("1 bundles, "), "{}", said(&output));
     assert_eq!(digests(&out)?.keys().filter(|name| name.ends_with("steps.jsonl")).count(), 2);
+    Ok(())
+}
+
+#[test]
+fn an_expert_is_in_one_split_and_two_runs_do_not_fetch_one_bundle() -> Result<()> {
+    let house = House::new("1")?;
+    let splits = |sources: &Value| -> Vec<String> {
+        let of = |source: &Value| source["split"].to_string();
+        sources.as_array().unwrap().iter().map(of).collect()
+    };
+    let mut all = Vec::new();
+    for seed in 0..6 {
+        let out = house.at(&format!("seed-{seed}"));
+        let (both, seed) = (["--split", "one:1", "--split", "other:1", "--format", "csv"], seed.to_string());
+        house.export(&out, &[&both[..], &["--seed", &seed]].concat())?;
+        let export: Value = serde_json::from_slice(&std::fs::read(out.join("export.json"))?)?;
+        let found = splits(&export["sources"]);
+        ensure!(found.len() == 2 && found[0] == found[1], "seed {seed}: {found:?}");
+        all.push(found[0].clone());
+    }
+    // On the collector it is the same part, and seeds matter.
+    ensure!(all.iter().any(|split| *split != all[0]), "{all:?}");
+    let wish = json!({"format": "csv", "splits": [["one", 1], ["other", 1]], "seed": 3});
+    let at = house.ask(&json!({"recipient": "Lab", "filter": {}, "wish": wish}))?;
+    house.made(&at)?;
+    let archive = bytes(&mut house.lead.ask("GET", &format!("{at}/content"), &[], &[])?)?;
+    let folder = unpacked(&archive, &house.at("seed"))?;
+    let export: Value = serde_json::from_slice(&std::fs::read(folder.join("export.json"))?)?;
+    assert_eq!(splits(&export["sources"]), [all[3].clone(), all[3].clone()]);
+
+    // Another run fetches a bundle at this moment.
+    let out = house.at("busy");
+    std::fs::create_dir_all(&out)?;
+    let id = export["sources"][0]["bundle_id"].as_str().context("no id")?;
+    let held = std::fs::File::create(out.join(format!(".part-fetched-{id}.mcap")))?;
+    held.lock()?;
+    let refused = house.export(&out, &["--format", "csv"]).unwrap_err().to_string();
+    ensure!(refused.contains("another run exports this bundle"), "{refused}");
+    assert_eq!(digests(&out)?.len(), 1);
+    drop(held);
+    house.export(&out, &["--format", "csv"])?;
+    assert_eq!(digests(&out)?.len(), 2);
+    ensure!(
+        !out.read_dir()?
+            .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".part")))
+    );
     Ok(())
 }
 

@@ -284,7 +284,7 @@ fn a_transcript_beside_the_bundle_becomes_cues_and_thoughts() -> Result<()> {
     let bundle = folder.path().join("copy.mcap");
     std::fs::copy(&*RECORDED, &bundle)?;
     let transcript = json!({"segments": [
-        {"start": 1.0, "end": 2.5, "text": " First I look at a < b & c."},
+        {"start": 1.0, "end": 2.5, "text": " First I look at a < b & <i>c</i>."},
         {"start": 100.25, "end": 101.0, "text": "The end."},
     ]});
     std::fs::write(folder.path().join("copy.mcap.transcript.json"), transcript.to_string())?;
@@ -318,7 +318,10 @@ fn captions_and_pointer_of_a_video_are_as_asked_for(folder: &Path, bundle: &Path
     let with = video("captions", &["--captions"])?;
     let bare = video("bare", &["--no-pointer"])?;
     let text = String::from_utf8(ffmpeg(&["-i", path(&with), "-f", "srt", "-"])?)?;
-    assert!(text.contains("00:00:01,000 --> 00:00:02,500") && text.contains("First I look at"), "{text}");
+    assert!(
+        text.contains("00:00:01,000 --> 00:00:02,500") && text.contains("First I look at a < b & <i>c</i>."),
+        "{text}"
+    );
     assert!(
         ffmpeg(&["-i", path(&bare), "-map", "0:s", "-f", "srt", "-"]).is_err(),
         "captions that nobody asked for"

@@ -27,6 +27,7 @@ const WAITS: [Duration; 4] =
 pub(crate) struct Listed {
     pub(crate) bundle_id: String,
     pub(crate) expert: String,
+    pub(crate) project: String,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
     pub(crate) facts: Option<Facts>,
@@ -65,6 +66,12 @@ impl Collector {
                 "a reviewer's or lead's token is needed: in a file named with --token-file, or in PRAXIS_TOKEN",
             )?,
         };
+        let token = token.trim().to_owned();
+        ensure!(
+            !token.is_empty() && token.chars().all(|letter| letter.is_ascii_graphic()),
+            "the token is not one line of letters and digits: is there something else in {}?",
+            token_file.map_or_else(|| "PRAXIS_TOKEN".into(), |path| path.display().to_string())
+        );
         // A second installation is refused, and means the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().connect_timeout(CONNECT_WITHIN).read_timeout(SILENT_WITHIN);
@@ -72,7 +79,7 @@ impl Collector {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
             client: client.redirect(reqwest::redirect::Policy::none()).build()?,
             url: parsed,
-            token: token.trim().to_owned(),
+            token,
         })
     }
 
@@ -110,9 +117,11 @@ impl Collector {
             }
         }
         if sha256(to)? != bundle.sha256 {
-            std::fs::remove_file(to)?;
+            // What is left of it is no start for another try; the file itself is held by whoever exports.
+            OpenOptions::new().write(true).open(to)?.set_len(0)?;
             bail!(
-                "bundle {} did not arrive as the collector has it: run the same command again",
+                "bundle {} came with other bytes than the collector has verified: run the same command again; if it stays so, tell whoever \
+                 runs the collector that its file has changed",
                 bundle.bundle_id
             );
         }

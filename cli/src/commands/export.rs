@@ -77,7 +77,8 @@ fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec
         listed.into_iter().partition(|bundle| is_wanted(bundle, &filter));
     let input = |bundle: Listed| {
         let path = options.out.join(format!(".part-fetched-{}.mcap", bundle.bundle_id));
-        let (expert, sha256) = (Some(bundle.expert.clone()), Some(bundle.sha256.clone()));
+        let (expert, project) = (Some(bundle.expert.clone()), Some(bundle.project.clone()));
+        let sha256 = Some(bundle.sha256.clone());
         let remote = Remote {
             bundle_id: bundle.bundle_id.clone(),
             bytes: bundle.bytes,
@@ -86,7 +87,7 @@ fn collected<'a>(collector: &'a Collector, options: &mut Options) -> Result<(Vec
                 collector.fetch(&bundle, to).map_err(failed)
             }),
         };
-        Input { path, expert, sha256, remote: Some(remote) }
+        Input { path, expert, project, sha256, remote: Some(remote) }
     };
     Ok((wanted.into_iter().map(input).collect(), others.len() as u64))
 }

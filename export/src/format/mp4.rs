@@ -13,7 +13,7 @@ use praxis_bundle::{Track, file};
 
 use super::wav::write_narration;
 use super::{Bundle, Format, Written};
-use crate::transcript::to_srt;
+use crate::transcript::to_vtt;
 use crate::{Error, Result, Session};
 
 /// Pictures a second: as many as are recorded at most.
@@ -49,10 +49,10 @@ impl Format for Mp4 {
         if let Some(rate_hz) = session.rate_hz {
             write_narration(&session.path, rate_hz, session.duration_nanos, &voice)?;
         }
-        let captions = folder.join("captions.srt");
+        let captions = folder.join("captions.vtt");
         let has_captions = bundle.options.has_captions && bundle.said.iter().any(|span| span.text.is_some());
         if has_captions {
-            std::fs::write(&captions, to_srt(bundle.said))
+            std::fs::write(&captions, to_vtt(bundle.said))
                 .map_err(Error::io(format!("writing {}", captions.display())))?;
         }
         let all = session.sizes.len().max(1) as f64;

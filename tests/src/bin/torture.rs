@@ -1,6 +1,6 @@
 //! The long tests: `torture kills --rounds N` (a real desktop), `torture stage-kills --rounds N` (synthetic sources) and
 //! `torture memory --minutes N`, `torture upload-kills --kills N`, `torture power-cuts --cuts N` (a simulated disk), `torture
-//! damage --flips N --pages N`. Prints figures; exit 1 on failure.
+//! damage --flips N --pages N`, `torture full-disk`. Prints figures; exit 1 on failure.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use praxis_tests::damage;
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
+use praxis_tests::full_disk::exports_onto_a_full_disk;
 use praxis_tests::kills::{Random, Victim, round};
 use praxis_tests::painter::Painter;
 use praxis_tests::power::Take;
@@ -34,9 +35,10 @@ fn main() -> ExitCode {
             .and_then(|flips| Ok((flips, pages.parse()?)))
             .context("--flips N --pages N")
             .and_then(|(flips, pages)| damage(flips, pages)),
+        ["full-disk"] => exports_onto_a_full_disk(),
         ["memory", "--minutes", count] => count.parse().context("--minutes N").and_then(memory),
         _ => Err(anyhow::anyhow!(
-            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N | torture power-cuts --cuts N | torture damage --flips N --pages N"
+            "usage: torture kills --rounds N | torture stage-kills --rounds N | torture memory --minutes N | torture upload-kills --kills N | torture power-cuts --cuts N | torture damage --flips N --pages N | torture full-disk"
         )),
     };
     match result {
