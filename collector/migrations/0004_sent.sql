@@ -1,4 +1,4 @@
--- How many bytes of a delivery were handed to the connection. Of earlier ones only what was asked for is known.
+-- How many bytes of a delivery were handed to the connection; null while that is not known: it is under way, or the server ended in
+-- the middle of it.
 
-alter table export_delivery add column sent integer not null default 0;
-update export_delivery set sent = bytes;
+alter table export_delivery add column sent integer;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufWriter, Write};
+use std::io::{BufRead, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -196,6 +196,8 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
     };
     let mut sources = BTreeMap::new();
     let line = work(&task, &mut sources, &say).map(Line::Done).unwrap_or_else(|error| {
+        // There is no archive that they could be in.
+        sources.values_mut().for_each(|source| source.steps = None);
         let why = format!("{error:#}").replace(&task.folder.display().to_string(), "the export");
         Line::Failed(Failure { why, sources })
     });
@@ -245,7 +247,11 @@ fn work(
         "none of the bundles could be exported: the list says why of each"
     );
     let (bytes, sha256) =
-        pack(&task.folder, &task.name, &task.archive, &|part| tell(EXPORTING + part * (1.0 - EXPORTING)))?;
+        pack(&task.folder, &task.name, &task.archive, &|part| tell(EXPORTING + part * (1.0 - EXPORTING)))
+            .map_err(|error| match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => anyhow::anyhow!(DISK_FULL),
+                _ => error,
+            })?;
     fs::remove_dir_all(&task.folder).context("removing what is in the archive")?;
     Ok(Done { bytes, sha256, sources: sources.clone() })
 }

@@ -58,10 +58,14 @@ async fn tidy(collector: &Collector) -> anyhow::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let id = name.split('.').next().unwrap_or_default();
         match collector.db.export(id).await {
-            Ok(export) if !matches!(export.state, State::Removed | State::Failed) => {}
-            // Of a database that was put back.
-            Ok(_) | Err(Error::NotFound(_)) if id.parse::<Uuid>().is_ok() => clear(collector, id).await,
-            _ => {}
+            Ok(export) if matches!(export.state, State::Removed | State::Failed) => {
+                clear(collector, id).await;
+            }
+            Ok(_) => {}
+            // Of a database that was put back; what has another name is none of ours.
+            Err(Error::NotFound(_)) if id.parse::<Uuid>().is_ok() => clear(collector, id).await,
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
@@ -161,7 +165,13 @@ async fn make(collector: &Collector, whole: &Whole) -> anyhow::Result<()> {
                 collector.db.set_export(id, State::Running, part, None).await?;
             }
             Line::Failed(Failure { why, sources }) => {
-                collector.db.note_sources(id, &sources).await?;
+                if let Err(error) = collector.db.note_sources(id, &sources).await {
+                    tracing::error!(
+                        export = id,
+                        error = format!("{error:#}"),
+                        "why of each bundle cannot be noted"
+                    );
+                }
                 bail!(why)
             }
             Line::Done(done) => {

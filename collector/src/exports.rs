@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::Collector;
 use crate::auth::Caller;
 use crate::bundles::{Content, part_of, respond};
-use crate::db::{Bundle, Db, State as BundleState};
+use crate::db::{Bundle, State as BundleState};
 use crate::error::{Error, Result, unreadable};
 use crate::export_child::Wish;
 use crate::ledger::{State as ExportState, Whole};
@@ -179,7 +179,7 @@ async fn content(
     let mut sent = None;
     if method == Method::GET {
         let number = collector.db.note_delivery(&export.export_id, caller, part.start, part.length).await?;
-        sent = Some(Sent { db: collector.db.clone(), delivery: number, bytes: 0 });
+        sent = Some(Sent { collector: collector.clone(), delivery: number, bytes: 0 });
     }
     let name = format!("{}.tar", export.export_id);
     respond(
@@ -196,7 +196,7 @@ struct Watched {
 }
 
 struct Sent {
-    db: Db,
+    collector: Collector,
     delivery: i64,
     bytes: u64,
 }
@@ -218,8 +218,8 @@ impl AsyncRead for Watched {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        let (db, delivery, bytes) = (self.db.clone(), self.delivery, self.bytes);
-        tokio::spawn(async move {
+        let (db, delivery, bytes) = (self.collector.db.clone(), self.delivery, self.bytes);
+        self.collector.last_words.spawn(async move {
             if let Err(error) = db.note_sent(delivery, bytes).await {
                 tracing::error!(
                     error = format!("{error:#}"),

@@ -96,8 +96,8 @@ pub(crate) struct Delivery {
     pub(crate) start: u64,
     /// How many were asked for.
     pub(crate) bytes: u64,
-    /// How many of them were handed to the connection.
-    pub(crate) sent_bytes: u64,
+    /// How many of them were handed to the connection; `None` if that is not known: it is under way, or the server ended meanwhile.
+    pub(crate) sent_bytes: Option<u64>,
 }
 
 const COLUMNS: &str = "id, recipient, request, state, reason, part, steps, bytes, sha256, token, created_at, changed_at, \
@@ -197,14 +197,15 @@ impl Db {
                 problem: row.try_get("problem")?,
             });
         }
-        let query = "select token, at, start, bytes, sent from export_delivery where export = ? order by at";
+        let query =
+            "select token, at, start, bytes, sent from export_delivery where export = ? order by at, rowid";
         for row in sqlx::query(query).bind(id).fetch_all(&self.readers).await? {
             whole.deliveries.push(Delivery {
                 token: row.try_get("token")?,
                 at_millis: row.try_get("at")?,
                 start: unsigned(&row, "start")?,
                 bytes: unsigned(&row, "bytes")?,
-                sent_bytes: unsigned(&row, "sent")?,
+                sent_bytes: optional(&row, "sent")?,
             });
         }
         Ok(whole)
@@ -283,8 +284,7 @@ impl Db {
         start: u64,
         bytes: u64,
     ) -> Result<i64> {
-        let query =
-            "insert into export_delivery (export, token, at, start, bytes, sent) values (?, ?, ?, ?, ?, 0)";
+        let query = "insert into export_delivery (export, token, at, start, bytes) values (?, ?, ?, ?, ?)";
         let done = sqlx::query(query)
             .bind(id)
             .bind(caller.token)

@@ -37,6 +37,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use db::{Db, State, Upload};
 use error::Error;
@@ -53,6 +54,8 @@ pub struct Collector {
     pub(crate) db: Db,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) holders: Arc<tus::Holders>,
+    /// What is written down when a request has ended.
+    pub(crate) last_words: TaskTracker,
     /// Something was received, or a verification should be tried again.
     pub(crate) verify_wake: Arc<Notify>,
     /// The program that is run as `PROGRAM verify …`.
@@ -100,6 +103,7 @@ impl Collector {
             db,
             store: Arc::new(store),
             holders: Arc::default(),
+            last_words: TaskTracker::new(),
             verify_wake: Arc::default(),
             verifier: verifier.into(),
             deriving: Arc::default(),
@@ -205,6 +209,7 @@ pub async fn serve(
     let exporting = tokio::spawn(exporter::run(collector.clone(), cancel.clone()));
     let db = collector.db.clone();
     let holders = collector.holders.clone();
+    let last_words = collector.last_words.clone();
     let (cancelled, over) = (cancel.clone(), is_over.clone());
     let serving = axum::serve(listener, app(collector)).with_graceful_shutdown(async move {
         shutdown.await;
@@ -224,6 +229,9 @@ pub async fn serve(
     cancel.cancel();
     verifying.await.context("the verifier failed")?;
     exporting.await.context("the exporter failed")?;
+    // What is still to be written down of requests that have ended.
+    last_words.close();
+    last_words.wait().await;
     db.close().await;
     Ok(ended?)
 }

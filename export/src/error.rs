@@ -37,7 +37,7 @@ pub enum Error {
         why: String,
     },
     /// A bundle that is elsewhere cannot be fetched.
-    #[error("{why}")]
+    #[error("{why}{}", make_room(says_full(why)))]
     Fetch {
         /// Why.
         why: String,
@@ -65,7 +65,7 @@ pub enum Error {
     Io {
         /// What was being done.
         doing: String,
-        /// Why it fails.
+        /// Why it fails. Not called `source`, for it is in the sentence: whoever prints all causes says it once.
         cause: std::io::Error,
     },
 }
@@ -77,7 +77,7 @@ impl Error {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Io { cause, .. } => is_full(cause),
-            Self::Coding { why, .. } => says_full(why),
+            Self::Coding { why, .. } | Self::Fetch { why } => says_full(why),
             _ => false,
         }
     }

@@ -7,6 +7,7 @@
 //! Memory does not grow with the length of a bundle, but for some bytes of each picture and action.
 
 mod error;
+mod folder;
 pub mod format;
 pub mod frames;
 pub mod image;

@@ -436,6 +436,12 @@ test('a narrow window has all controls; keys act again after a list was used', a
 });
 
 test('a list is one stop of the Tab key, and the arrows go along it', async () => {
+  await opened('?session=one', async (page) => {
+    await calm(page);
+    await page.locator('[data-action="2"]').waitFor();
+    const stops = () => page.locator('[data-row] button').evaluateAll((buttons) => buttons.filter(({ tabIndex }) => tabIndex === 0).length);
+    assert.equal(await stops(), 1, 'before the first action');
+  });
   await opened('?session=one&t=2100', async (page) => {
     await calm(page);
     await page.locator('[data-action="1"][aria-current]').waitFor();

@@ -23,6 +23,8 @@ pub struct VirtualDesktop {
     /// Its session bus.
     pub bus: Bus,
     children: Vec<Child>,
+    /// Which of them is the sound server.
+    sound: Option<usize>,
 }
 
 impl VirtualDesktop {
@@ -54,6 +56,7 @@ impl VirtualDesktop {
             folder: tempfile::tempdir()?,
             bus,
             children: vec![xvfb],
+            sound: None,
         };
         for folder in ["home", "run", "data"] {
             std::fs::create_dir(desktop.folder.path().join(folder))?;
@@ -67,7 +70,19 @@ impl VirtualDesktop {
         Ok(desktop)
     }
 
-    fn start_sound(&mut self) -> Result<()> {
+    /// Kills the sound server, as a crash does.
+    pub fn kill_sound(&mut self) {
+        let at = self.sound.take();
+        if let Some(at) = at {
+            end(&mut self.children[at], Signal::KILL);
+        }
+    }
+
+    /// Starts the sound server with its virtual microphone, as it is started by the session when it has ended.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_sound(&mut self) -> Result<()> {
         let arguments = [
             "-n",
             "--exit-idle-time=-1",
@@ -81,6 +96,7 @@ impl VirtualDesktop {
             "module-remap-source master=mic_sink.monitor source_name=fake_mic",
         ];
         self.spawn("pulseaudio", &arguments)?;
+        self.sound = Some(self.children.len() - 1);
         wait_until("a sound server", || Ok(self.command("pactl").arg("info").output()?.status.success()))?;
         let is_set = self.command("pactl").args(["set-default-source", "fake_mic"]).status()?.success();
         ensure!(is_set, "the virtual microphone cannot be made the default");
@@ -175,6 +191,16 @@ impl VirtualDesktop {
             Command::new("espeak-ng").arg("-w").arg(&wav).arg(text).status().context("espeak-ng")?.success();
         ensure!(is_made, "espeak-ng failed");
         self.play(&wav)
+    }
+
+    /// Tells the sound server something.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub fn pactl(&self, arguments: &[&str]) -> Result<()> {
+        let status = self.command("pactl").args(arguments).stdout(Stdio::null()).status().context("pactl")?;
+        ensure!(status.success(), "pactl {}", arguments.join(" "));
+        Ok(())
     }
 
     /// Plays a WAV file into the microphone.

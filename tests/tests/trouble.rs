@@ -372,3 +372,78 @@ fn however_it_ends_no_child_no_shared_memory_and_no_temporary_file_is_left() -> 
     }
     Ok(())
 }
+
+#[test]
+fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(640, 480)?;
+    desktop.terminal(10, 10, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &[])?;
+    let log = || std::fs::read_to_string(folder.path().join("log"));
+    let mut times = Vec::new();
+    // The sound server crashes and is started again; then the microphone is pulled out and put back in.
+    for round in 1..=2 {
+        desktop.speak("one two")?;
+        times.push(recording.now_nanos());
+        match round {
+            1 => desktop.kill_sound(),
+            _ => desktop.pactl(&["unload-module", "module-remap-source"])?,
+        }
+        wait_until("the loss to be said", || {
+            Ok(log()?.matches("the recording goes on without").count() == round)
+        })?;
+        times.push(recording.now_nanos());
+        match round {
+            1 => desktop.start_sound()?,
+            _ => desktop.pactl(&[
+                "load-module",
+                "module-remap-source",
+                "master=mic_sink.monitor",
+                "source_name=fake_mic",
+            ])?,
+        }
+        wait_until("its return to be said", || {
+            Ok(log()?.matches("the voice is recorded again").count() == round)
+        })?;
+        times.push(recording.now_nanos());
+    }
+    desktop.speak("three four")?;
+    let end = recording.now_nanos();
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(3), "something of the voice is lost");
+    ok(&["check", path(&bundle)])?;
+    let facts = info(&bundle)?;
+    let gaps: Vec<_> = facts["gaps"]
+        .as_array()
+        .context("no gaps")?
+        .iter()
+        .filter(|gap| gap["track"] == "narration")
+        .collect();
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    for (gap, time) in gaps.iter().zip(times.chunks(3)) {
+        assert_eq!(gap["reason"], "source_lost");
+        let (start, until) = (gap["start"].as_u64().unwrap(), gap["end"].as_u64().unwrap());
+        assert!(
+            start >= time[0] && start <= time[1] && until >= time[1] && until <= time[2],
+            "{gap} {time:?}"
+        );
+    }
+    // What was said is where it was said, and nothing is where nothing was recorded.
+    let wav = folder.path().join("voice.wav");
+    ok(&["narration", path(&bundle), "-o", path(&wav)])?;
+    let mut reader = hound::WavReader::open(&wav)?;
+    let rate = u64::from(reader.spec().sample_rate);
+    let samples: Vec<i16> = reader.samples().collect::<Result<_, _>>()?;
+    let loudest = |from: u64, to: u64| {
+        let at = |nanos: u64| ((nanos * rate / 1_000_000_000) as usize).min(samples.len());
+        samples[at(from)..at(to)].iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default()
+    };
+    for (from, to) in [(0, times[0]), (times[2], times[3]), (times[5], end)] {
+        assert!(loudest(from, to) > 2000, "the speech from {from} to {to} is not heard");
+    }
+    for gap in gaps {
+        let (start, until) = (gap["start"].as_u64().unwrap(), gap["end"].as_u64().unwrap());
+        assert_eq!(loudest(start + 200_000_000, until - 200_000_000), 0, "{gap}");
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use praxis_bundle::messages::{GapReason, GeometryMessage, Rect, WindowsMessage};
 use praxis_bundle::narration::encode_pcm;
 
 use super::screen::ScreenFeed;
-use super::{Context, Voice};
+use super::{Context, Notice, Voice};
 use crate::narration::{NarrationBlocks, Out};
 use crate::sources::{
     AudioEvent, AudioSource, InputEvent, InputSource, SourceError, Stop, WindowEvent, WindowSource,
@@ -21,6 +21,9 @@ const PAUSE_GUARD_NANOS: u64 = 100_000_000;
 
 /// Longest to wait for the input source before the session begins without its word.
 const READY_WITHIN: Duration = Duration::from_secs(3);
+
+/// Wait before a device that is not there is looked for again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// Loudest samples of the narration, in dBFS, for those who look at them at different times.
 #[derive(Clone, Default)]
@@ -161,14 +164,7 @@ pub(super) fn start(
         Voice::None => {}
         Voice::Missing(why) => context.lose(&[Track::Narration], GapReason::NoSource, &why),
         Voice::Source(source) => start(Box::new(move |context, stop| {
-            let ended = feed_voice(context, stop, source, &peak);
-            match ended {
-                Ok(()) if stop.is_stopped() => {}
-                Ok(()) => {
-                    context.lose(&[Track::Narration], GapReason::SourceEnded, "the narration file is over");
-                }
-                Err(error) => context.lose(&[Track::Narration], GapReason::SourceLost, &error.to_string()),
-            }
+            feed_voice(context, stop, source, &peak);
         })),
     }
     threads
@@ -204,12 +200,50 @@ fn feed_windows(
     source.run(&sink, stop)
 }
 
-fn feed_voice(
+/// Feeds the voice; a device that is lost is opened again as soon as it is there.
+fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, peak: &Peak) {
+    let mut begin = 0;
+    loop {
+        let next = match feed_stream(context, stop, &mut *source, peak, begin) {
+            (Ok(()), _) if stop.is_stopped() => return,
+            (Ok(()), _) => {
+                return context.lose(
+                    &[Track::Narration],
+                    GapReason::SourceEnded,
+                    "the narration file is over",
+                );
+            }
+            (Err(error), next) => {
+                context.lose(&[Track::Narration], GapReason::SourceLost, &error.to_string());
+                next
+            }
+        };
+        let lost_nanos = context.clock.now_nanos();
+        while let Err(error) = source.reopen(stop) {
+            if stop.is_stopped() || matches!(error, SourceError::Lost(_)) {
+                return;
+            }
+            std::thread::sleep(TRY_AGAIN);
+        }
+        // Positions count on as if it had never been away, nearly: what is missing is in the gap.
+        let away = u128::from(context.clock.now_nanos() - lost_nanos) * u128::from(source.rate_hz());
+        begin = next + (away / 1_000_000_000) as u64;
+        context.queues.open(Track::Narration, context.clock.now_nanos());
+        context.regain(Track::Narration);
+        let sentence = format!("narration: the voice is recorded again, from {}", source.device());
+        tracing::info!(device = source.device(), "the narration is back");
+        let _ = context.notices.send(Notice::Warning(sentence));
+    }
+}
+
+/// Feeds what one stream gives, whose positions begin at `begin`; also says which position is next.
+fn feed_stream(
     context: &Context,
     stop: &Stop,
-    mut source: Box<dyn AudioSource>,
+    source: &mut dyn AudioSource,
     peak: &Peak,
-) -> Result<(), SourceError> {
+    begin: u64,
+) -> (Result<(), SourceError>, u64) {
     let queues = &context.queues;
     let mut blocks = NarrationBlocks::new(source.rate_hz());
     let mut send = |out| {
@@ -226,6 +260,7 @@ fn feed_voice(
     let nanos_per_sample = 1e9 / f64::from(source.rate_hz());
     let ended = source.run(
         &mut |AudioEvent::Samples { position, samples, recorded_at_nanos }| {
+            let position = begin + position;
             queues.alive(Track::Narration, context.clock.now_nanos());
             // A microphone is open before the session begins: what it heard before the epoch is left out. From the first
             // sample on all count, though their stamps may be earlier: the device's word on its latency varies.
@@ -261,5 +296,5 @@ fn feed_voice(
         stop,
     );
     blocks.flush(&mut send);
-    ended
+    (ended, next_position.unwrap_or(begin))
 }

@@ -184,8 +184,18 @@ impl Context {
         self.queues.send_json(Track::Markers, self.clock.now_nanos(), &begin);
     }
 
-    /// Ends a gap.
+    /// Ends the gap of a track that was lost.
     fn regain(&self, track: Track) {
+        self.end_gap(track);
+        // An end is of the newest gap, which may be that of the pause.
+        if self.queues.is_paused() {
+            self.end_gap(track);
+            self.gap(track, GapReason::Pause, "");
+        }
+    }
+
+    /// Ends the newest gap of a track.
+    fn end_gap(&self, track: Track) {
         let end = MarkersMessage::GapEnd { track: track.name() };
         self.queues.send_json(Track::Markers, self.clock.now_nanos(), &end);
     }
@@ -317,7 +327,7 @@ impl Recorder {
         let is_allowed = self.go(Event::Resume);
         if is_allowed {
             for track in &self.recorded {
-                self.context.regain(*track);
+                self.context.end_gap(*track);
             }
             self.context.queues.resume(self.context.clock.now_nanos());
         }

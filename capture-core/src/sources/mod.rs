@@ -179,6 +179,16 @@ pub trait AudioSource: Send {
     /// # Errors
     /// `Lost` if the device is gone.
     fn run(&mut self, sink: &mut dyn FnMut(AudioEvent<'_>), stop: &Stop) -> Result<(), SourceError>;
+
+    /// Opens a device that was lost once more, with the same rate; positions begin anew. It may be another one only if
+    /// none was named. Returns early, with any error, when `stop` says so.
+    ///
+    /// # Errors
+    /// `Unavailable` while it is not there: it can be tried again. `Lost` if it never comes back.
+    fn reopen(&mut self, stop: &Stop) -> Result<(), SourceError> {
+        let _ = stop;
+        Err(SourceError::Lost("it cannot be opened again".into()))
+    }
 }
 
 /// What a [`WindowSource`] hands over.

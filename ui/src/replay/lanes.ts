@@ -109,11 +109,11 @@ export function markersOf(notes: readonly Listed<MarkersMessage>[]): Marker[] {
 
 /** Gaps; those of several tracks that begin and end together are one. */
 export function gapsOf(notes: readonly Listed<MarkersMessage>[], durationNanos: number): Gap[] {
-  const open = new Map<string, Gap>();
+  // An end is of the newest gap of its track.
+  const open = new Map<string, Gap[]>();
   const gaps: Gap[] = [];
   const close = (track: string, to: number) => {
-    const gap = open.get(track);
-    open.delete(track);
+    const gap = open.get(track)?.pop();
     if (!gap) return;
     gap.to = to;
     const near = (a: number, b: number) => Math.abs(a - b) < 50_000_000;
@@ -124,10 +124,11 @@ export function gapsOf(notes: readonly Listed<MarkersMessage>[], durationNanos: 
   for (const { nanos, message } of notes) {
     if (message.kind === 'gap_begin') {
       const { track, reason, detail } = message;
-      if (!open.has(track)) open.set(track, { from: nanos, to: durationNanos, reason, detail, tracks: [track] });
+      const gap = { from: nanos, to: durationNanos, reason, detail, tracks: [track] };
+      open.set(track, [...(open.get(track) ?? []), gap]);
     }
     if (message.kind === 'gap_end') close(message.track, nanos);
   }
-  for (const track of [...open.keys()]) close(track, durationNanos);
+  for (const [track, gaps] of open) while (gaps.length > 0) close(track, durationNanos);
   return gaps.sort((a, b) => a.from - b.from);
 }

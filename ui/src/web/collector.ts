@@ -100,7 +100,7 @@ export interface ExportRow {
 /** An export with what is in it, and when it went out. */
 export interface WholeExport extends ExportRow {
   sources: { bundle_id: string; sha256: string; steps: number | null; problem: string | null }[];
-  deliveries: { token: number; at_millis: number; start: number; bytes: number; sent_bytes: number }[];
+  deliveries: { token: number; at_millis: number; start: number; bytes: number; sent_bytes: number | null }[];
 }
 
 /** What is to be exported: some bundles, or what a filter takes. */

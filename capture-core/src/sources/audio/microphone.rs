@@ -36,27 +36,26 @@ enum FromStream {
     Failed(SourceError),
 }
 
-/// A microphone.
-pub struct Microphone {
-    device: String,
-    rate_hz: u32,
-    host: &'static str,
+/// A stream that was asked for, and what comes of it.
+struct Stream {
     runs: Receiver<FromStream>,
-    /// The first run, taken while opening.
-    first: Option<Run>,
     /// Dropping it ends the stream's thread.
     _keep_open: SyncSender<()>,
 }
 
-impl Microphone {
-    /// Opens a microphone by name, or the default one, and waits for its first samples.
-    ///
-    /// # Errors
-    /// `Unavailable` with what to do: no sound server, no microphone, no such name.
-    pub fn open(time: SharedTime, device: Option<&str>, rate_hz: u32) -> Result<Self, SourceError> {
+/// What is known of a stream when its first samples are there.
+struct Opened {
+    device: String,
+    rate_hz: u32,
+    host: &'static str,
+    first: Run,
+}
+
+impl Stream {
+    fn start(time: &SharedTime, device: Option<&str>, rate_hz: u32) -> Self {
         let (to_us, runs) = sync_channel(QUEUE_RUNS);
         let (keep_open, closed) = sync_channel(0);
-        let name = device.map(str::to_owned);
+        let (time, name) = (time.clone(), device.map(str::to_owned));
         std::thread::spawn(move || {
             match start(time, name.as_deref(), rate_hz, &to_us) {
                 // Until the other end is dropped.
@@ -67,19 +66,54 @@ impl Microphone {
                 Err(error) => drop(to_us.send(FromStream::Failed(error))),
             }
         });
+        Self { runs, _keep_open: keep_open }
+    }
+
+    /// Waits for the first samples.
+    fn opened(&self, stop: &Stop) -> Result<Opened, SourceError> {
         let silent = || {
             SourceError::Unavailable("the microphone gives no samples: check that it is plugged in and not muted, or record without a voice".into())
         };
-        let (mut opened, mut first) = (None, None);
-        while first.is_none() {
-            match runs.recv_timeout(FIRST_SAMPLES).map_err(|_| silent())? {
-                FromStream::Opened { device, rate_hz, host } => opened = Some((device, rate_hz, host)),
-                FromStream::Run(run) => first = Some(run),
-                FromStream::Failed(error) => return Err(error),
+        let (mut known, mut waited) = (None, Duration::ZERO);
+        while waited < FIRST_SAMPLES && !stop.is_stopped() {
+            match self.runs.recv_timeout(STOP_LOOK) {
+                Ok(FromStream::Opened { device, rate_hz, host }) => known = Some((device, rate_hz, host)),
+                Ok(FromStream::Run(first)) => {
+                    let (device, rate_hz, host) = known.ok_or_else(silent)?;
+                    return Ok(Opened { device, rate_hz, host, first });
+                }
+                Ok(FromStream::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => waited += STOP_LOOK,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let (device, rate_hz, host) = opened.ok_or_else(silent)?;
-        Ok(Self { device, rate_hz, host, runs, first, _keep_open: keep_open })
+        Err(silent())
+    }
+}
+
+/// A microphone.
+pub struct Microphone {
+    time: SharedTime,
+    /// As it was asked for.
+    name: Option<String>,
+    device: String,
+    rate_hz: u32,
+    host: &'static str,
+    stream: Stream,
+    /// The first run, taken while opening.
+    first: Option<Run>,
+}
+
+impl Microphone {
+    /// Opens a microphone by name, or the default one, and waits for its first samples.
+    ///
+    /// # Errors
+    /// `Unavailable` with what to do: no sound server, no microphone, no such name.
+    pub fn open(time: SharedTime, device: Option<&str>, rate_hz: u32) -> Result<Self, SourceError> {
+        let stream = Stream::start(&time, device, rate_hz);
+        let name = device.map(str::to_owned);
+        let Opened { device, rate_hz, host, first } = stream.opened(&Stop::default())?;
+        Ok(Self { time, name, device, rate_hz, host, stream, first: Some(first) })
     }
 }
 
@@ -220,7 +254,7 @@ impl AudioSource for Microphone {
         }
         let mut silence = Duration::ZERO;
         loop {
-            match self.runs.recv_timeout(STOP_LOOK) {
+            match self.stream.runs.recv_timeout(STOP_LOOK) {
                 Ok(FromStream::Run(run)) => {
                     silence = Duration::ZERO;
                     deliver(&run);
@@ -241,11 +275,22 @@ impl AudioSource for Microphone {
         }
         // What was recorded before the stop is still delivered.
         loop {
-            match self.runs.try_recv() {
+            match self.stream.runs.try_recv() {
                 Ok(FromStream::Run(run)) => deliver(&run),
                 Ok(_) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
             }
         }
+    }
+
+    fn reopen(&mut self, stop: &Stop) -> Result<(), SourceError> {
+        let stream = Stream::start(&self.time, self.name.as_deref(), self.rate_hz);
+        let Opened { device, rate_hz, host, first } = stream.opened(stop)?;
+        if rate_hz != self.rate_hz {
+            let why = format!("{device} gives {rate_hz} samples a second, not {}", self.rate_hz);
+            return Err(SourceError::Unavailable(why));
+        }
+        (self.device, self.host, self.first, self.stream) = (device, host, Some(first), stream);
+        Ok(())
     }
 }

@@ -24,7 +24,10 @@ const TAIL_READ_BYTES = 64 * 1024;
 export interface Damage {
   startByte: number;
   endByte: number;
-  /** Session time of the newest message before it and of the oldest after it; undefined if none follows. */
+  /**
+   * Session times between which something is missing: those of the chunk, if an index tells them, else of the newest message before it and
+   * of the oldest after it; undefined if none follows.
+   */
   afterNanos: number;
   beforeNanos: number | undefined;
   why: string;
@@ -223,7 +226,8 @@ async function fromSummary(
   // A damaged chunk is found when it is read; what is damaged before the manifest is found by nobody else.
   const damages = before.flatMap((item) => {
     if (item.kind !== 'damage' || parts.some(({ offset }) => offset === item.start)) return [];
-    return { startByte: item.start, endByte: item.end, afterNanos: 0, beforeNanos: parts.at(0)?.startNanos, why: item.why };
+    const [before, next] = [parts.findLast(({ offset }) => offset < item.start), parts.find(({ offset }) => offset >= item.end)];
+    return { startByte: item.start, endByte: item.end, afterNanos: before?.endNanos ?? 0, beforeNanos: next?.startNanos, why: item.why };
   });
   return { parts, isComplete: true, damages, holes: [] };
 }
