@@ -195,12 +195,15 @@ pub fn export_here(mut task: impl BufRead + Send + 'static, out: &mut (impl Writ
         Ok(out.flush()?)
     };
     let mut sources = BTreeMap::new();
-    let line = work(&task, &mut sources, &say).map(Line::Done).unwrap_or_else(|error| {
-        // There is no archive that they could be in.
-        sources.values_mut().for_each(|source| source.steps = None);
-        let why = format!("{error:#}").replace(&task.folder.display().to_string(), "the export");
-        Line::Failed(Failure { why, sources })
-    });
+    let line = match work(&task, &mut sources, &say) {
+        Ok(done) => Line::Done(done),
+        Err(error) => {
+            // There is no archive that they could be in.
+            sources.values_mut().for_each(|source| source.steps = None);
+            let why = format!("{error:#}").replace(&task.folder.display().to_string(), "the export");
+            Line::Failed(Failure { why, sources })
+        }
+    };
     say(&line)
 }
 

@@ -165,10 +165,15 @@ struct Context {
 }
 
 impl Context {
-    /// Begins a gap on each track and tells the person.
+    /// Begins a gap on each track, where it last showed life, and tells the person.
     fn lose(&self, tracks: &[Track], reason: GapReason, why: &str) {
+        let states = self.queues.states();
         for track in tracks {
-            self.gap(*track, reason, why);
+            // Nothing is certain since its last proof of life, which may be seconds ago.
+            let alive_nanos =
+                states.iter().find(|(each, _)| each == track).map(|(_, state)| state.alive_nanos);
+            let now = self.clock.now_nanos();
+            self.gap_since(alive_nanos.map_or(now, |alive| alive.min(now)), *track, reason, why);
             self.queues.close(*track);
         }
         let names: Vec<_> = tracks.iter().map(|track| track.name()).collect();
@@ -180,8 +185,12 @@ impl Context {
     }
 
     fn gap(&self, track: Track, reason: GapReason, why: &str) {
+        self.gap_since(self.clock.now_nanos(), track, reason, why);
+    }
+
+    fn gap_since(&self, nanos: u64, track: Track, reason: GapReason, why: &str) {
         let begin = MarkersMessage::GapBegin { track: track.name(), reason, detail: why.into() };
-        self.queues.send_json(Track::Markers, self.clock.now_nanos(), &begin);
+        self.queues.send_json(Track::Markers, nanos, &begin);
     }
 
     /// Ends the gap of a track that was lost.
