@@ -183,6 +183,8 @@ pub enum GapReason {
     SourceLost,
     /// The source came to its end: a narration file was over.
     SourceEnded,
+    /// The computer slept: for the whole gap, which is as long as its sleep.
+    Suspend,
     /// The bytes were damaged and left out by recovery.
     Damaged,
 }
@@ -194,6 +196,7 @@ impl std::fmt::Display for GapReason {
             Self::NoSource => "no_source",
             Self::SourceLost => "source_lost",
             Self::SourceEnded => "source_ended",
+            Self::Suspend => "suspend",
             Self::Damaged => "damaged",
         })
     }

@@ -172,6 +172,13 @@ impl Queues {
         }
     }
 
+    /// The machine has slept until now: whoever gave no proof of life meanwhile could not.
+    pub fn woke(&self, nanos: u64) {
+        for (_, state) in self.lock().queues.values_mut() {
+            state.alive_nanos = state.alive_nanos.max(nanos);
+        }
+    }
+
     /// Whether the session is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {

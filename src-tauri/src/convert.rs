@@ -220,7 +220,8 @@ fn losses(info: &Info) -> Vec<String> {
         let track = gap.track.as_deref().unwrap_or("all tracks");
         stretch(track, gap.start_nanos, gap.end_nanos, &gap.detail)
     };
-    let is_loss = |gap: &&Gap| !matches!(gap.reason, GapReason::Pause | GapReason::SourceEnded);
+    let is_loss =
+        |gap: &&Gap| !matches!(gap.reason, GapReason::Pause | GapReason::SourceEnded | GapReason::Suspend);
     let drops = info.tracks.iter().filter(|(_, track)| track.drops > 0);
     let drops = drops.map(|(track, facts)| format!("{track}: {} samples lost under load", facts.drops));
     // The last damage of a session that was interrupted is where it was interrupted.

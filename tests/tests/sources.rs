@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use praxis_bundle::Track;
 use praxis_bundle::manifest::{Backend, EndReason, Lossy};
-use praxis_bundle::messages::{self, KeyKind, KeyMessage, PointerKind, PointerMessage, Rect};
+use praxis_bundle::messages::{
+    self, GapReason, KeyKind, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect,
+};
 use praxis_capture_core::clock::{SharedTime, SystemTime, Time};
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, Recorder, Voice};
 use praxis_capture_core::sources::audio::{Microphone, Wav};
@@ -220,6 +224,74 @@ fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Resu
     wait_until("a settings manager", || Ok(settings(&desktop)? == (Some(350), Some(9))))
 }
 
+/// The machine's clocks, as if it had slept for so long.
+#[derive(Default)]
+struct Sleepy(AtomicU64);
+
+impl Time for Sleepy {
+    fn boot_nanos(&self) -> u64 {
+        SystemTime.boot_nanos() + self.0.load(Ordering::SeqCst)
+    }
+    fn monotonic_nanos(&self) -> u64 {
+        SystemTime.monotonic_nanos()
+    }
+    fn wall_nanos(&self) -> u64 {
+        SystemTime.wall_nanos() + self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_computer_that_slept_leaves_a_gap_as_long_as_its_sleep_and_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let sleepy = Arc::new(Sleepy::default());
+    let time: SharedTime = sleepy.clone();
+    let stage = Stage::new(time.clone(), &[(64, 64)]);
+    let recorder = Recorder::start(time, plan_of(folder.path(), &stage, Voice::None))?;
+    let asleep = 8 * 3_600_000_000_000;
+    stage.act(pointer_at(1, 1));
+    sleepy.0.fetch_add(asleep, Ordering::SeqCst);
+    let mut notices = Vec::new();
+    wait_until("the sleep to be said", || {
+        notices.extend(recorder.notices.try_iter());
+        Ok(!notices.is_empty())
+    })?;
+    stage.act(pointer_at(2, 2));
+    // Long enough for a source that is thought lost to be said.
+    let awake = recorder.elapsed_nanos();
+    wait_until("some seconds", || Ok(recorder.elapsed_nanos() > awake + 4_500_000_000))?;
+    notices.extend(recorder.notices.try_iter());
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    let recorded = recorder.stop(EndReason::Stopped, None, None)?;
+    let (mut begins, mut ends, mut moves) = (Vec::new(), Vec::new(), Vec::new());
+    praxis_bundle::file::for_each_message(&recorded.path, |channel, _, nanos, data| {
+        if channel.track == Track::Markers {
+            match serde_json::from_slice(data).unwrap() {
+                MarkersMessage::GapBegin { track, reason: GapReason::Suspend, .. } => {
+                    begins.push((track, nanos));
+                }
+                MarkersMessage::GapEnd { track } => ends.push((track, nanos)),
+                other => panic!("{other:?}"),
+            }
+        }
+        if channel.track == Track::Pointer {
+            moves.push(nanos);
+        }
+        Ok(())
+    })?;
+    assert_eq!(
+        begins.iter().map(|(track, _)| &track[..]).collect::<Vec<_>>(),
+        ["screen/0", "pointer", "keys", "windows"]
+    );
+    for ((track, begin), (other, end)) in begins.iter().zip(&ends) {
+        assert_eq!(track, other);
+        // Two reads of two clocks are apart by as much as another program may come between.
+        let length = end - begin;
+        assert!(length.abs_diff(asleep) < 200_000_000, "{track}: {length} ns");
+        assert!(moves[0] <= *begin && moves[1] >= *end, "{track}: {moves:?} {begin} {end}");
+    }
+    Ok(())
+}
+
 /// A device whose word on its latency varies: its first run is of now, its second seems to be from before the session.
 struct Wavering;
 
@@ -243,13 +315,10 @@ impl AudioSource for Wavering {
     }
 }
 
-#[test]
-fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let stage = Stage::new(time(), &[(64, 64)]);
-    let plan = Plan {
+fn plan_of(folder: &Path, stage: &Stage, voice: Voice) -> Plan {
+    Plan {
         storage: Arc::new(praxis_bundle::storage::Disk),
-        folder: folder.path().to_owned(),
+        folder: folder.to_owned(),
         displays: DisplayChoice::All,
         max_fps: 12.0,
         lossy: Lossy::Auto,
@@ -259,9 +328,16 @@ fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
-        voice: Voice::Source(Box::new(Wavering)),
-    };
-    let recorder = Recorder::start(time(), plan)?;
+        voice,
+    }
+}
+
+#[test]
+fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stage = Stage::new(time(), &[(64, 64)]);
+    let voice = Voice::Source(Box::new(Wavering));
+    let recorder = Recorder::start(time(), plan_of(folder.path(), &stage, voice))?;
     let is_over = |notice: Notice| matches!(notice, Notice::Warning(why) if why.contains("is over"));
     wait_until("the end of the voice", || Ok(recorder.notices.try_recv().is_ok_and(is_over)))?;
     let recorded = recorder.stop(EndReason::Stopped, None, None)?;

@@ -459,8 +459,10 @@ fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
         assert!(loudest(from, to) > 2000, "the speech from {from} to {to} is not heard");
     }
     for gap in gaps {
+        // Stamps of samples waver by as much at both ends; a server is back sooner than that now and then.
         let (start, until) = (gap["start"].as_u64().unwrap(), gap["end"].as_u64().unwrap());
-        assert_eq!(loudest(start + 200_000_000, until - 200_000_000), 0, "{gap}");
+        let (from, to) = (start + 200_000_000, until.saturating_sub(200_000_000));
+        assert!(from >= to || loudest(from, to) == 0, "{gap}");
     }
     Ok(())
 }

@@ -173,7 +173,7 @@ impl Context {
             let alive_nanos =
                 states.iter().find(|(each, _)| each == track).map(|(_, state)| state.alive_nanos);
             let now = self.clock.now_nanos();
-            self.gap_since(alive_nanos.map_or(now, |alive| alive.min(now)), *track, reason, why);
+            self.gap(alive_nanos.map_or(now, |alive| alive.min(now)), *track, reason, why);
             self.queues.close(*track);
         }
         let names: Vec<_> = tracks.iter().map(|track| track.name()).collect();
@@ -184,29 +184,26 @@ impl Context {
         let _ = self.notices.send(if is_loss { Notice::Lost(sentence) } else { Notice::Warning(sentence) });
     }
 
-    fn gap(&self, track: Track, reason: GapReason, why: &str) {
-        self.gap_since(self.clock.now_nanos(), track, reason, why);
-    }
-
-    fn gap_since(&self, nanos: u64, track: Track, reason: GapReason, why: &str) {
+    fn gap(&self, nanos: u64, track: Track, reason: GapReason, why: &str) {
         let begin = MarkersMessage::GapBegin { track: track.name(), reason, detail: why.into() };
         self.queues.send_json(Track::Markers, nanos, &begin);
     }
 
     /// Ends the gap of a track that was lost.
     fn regain(&self, track: Track) {
-        self.end_gap(track);
+        let now = self.clock.now_nanos();
+        self.end_gap(now, track);
         // An end is of the newest gap, which may be that of the pause.
         if self.queues.is_paused() {
-            self.end_gap(track);
-            self.gap(track, GapReason::Pause, "");
+            self.end_gap(now, track);
+            self.gap(now, track, GapReason::Pause, "");
         }
     }
 
     /// Ends the newest gap of a track.
-    fn end_gap(&self, track: Track) {
+    fn end_gap(&self, nanos: u64, track: Track) {
         let end = MarkersMessage::GapEnd { track: track.name() };
-        self.queues.send_json(Track::Markers, self.clock.now_nanos(), &end);
+        self.queues.send_json(Track::Markers, nanos, &end);
     }
 }
 
@@ -325,7 +322,7 @@ impl Recorder {
         if is_allowed {
             self.context.queues.pause(self.context.clock.now_nanos());
             for track in &self.recorded {
-                self.context.gap(*track, GapReason::Pause, "");
+                self.context.gap(self.context.clock.now_nanos(), *track, GapReason::Pause, "");
             }
         }
         is_allowed
@@ -336,7 +333,7 @@ impl Recorder {
         let is_allowed = self.go(Event::Resume);
         if is_allowed {
             for track in &self.recorded {
-                self.context.end_gap(*track);
+                self.context.end_gap(self.context.clock.now_nanos(), *track);
             }
             self.context.queues.resume(self.context.clock.now_nanos());
         }

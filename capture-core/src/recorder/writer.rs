@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{JoinHandle, spawn};
 
 use praxis_bundle::manifest::EndReason;
-use praxis_bundle::messages::{ClockMessage, HealthMessage, Life, TrackHealth};
+use praxis_bundle::messages::{ClockMessage, GapReason, HealthMessage, Life, TrackHealth};
 use praxis_bundle::storage::StorageFile;
 use praxis_bundle::{Ending, Error, Track};
 
@@ -18,6 +18,9 @@ use super::live_file::{LiveFile, Schedule, sync_failed};
 use super::{Context, Notice};
 use crate::clock::SessionClock;
 use crate::queue::Queues;
+
+/// A machine that slept for less was only busy between two looks at its clocks.
+const LEAST_SLEEP_NANOS: u64 = 200_000_000;
 
 /// The writer thread of a session.
 pub(super) struct Writer {
@@ -49,7 +52,9 @@ impl Writer {
             bytes: bytes.clone(),
             lost: Vec::new(),
             is_told: false,
+            slept_nanos: 0,
         };
+        work.slept_nanos = work.all_sleep_nanos();
         work.chunk()?;
         work.second();
         work.live.file().sync().map_err(sync_failed)?;
@@ -94,6 +99,8 @@ struct Work {
     lost: Vec<Track>,
     /// Whether it was said that there is no room.
     is_told: bool,
+    /// How long the machine has slept since it was started, as far as that was noted.
+    slept_nanos: u64,
 }
 
 impl Work {
@@ -115,6 +122,7 @@ impl Work {
         let mut schedule = Schedule::from(clock.now_nanos());
         while !is_ending.load(Ordering::SeqCst) {
             self.context.queues.wait(schedule.wait(clock.now_nanos()));
+            self.note_sleep();
             // Without room for what was written last the rest stays in the queues, which are bounded and count their losses.
             if self.live.has_room()? {
                 self.chunk()?;
@@ -157,6 +165,35 @@ impl Work {
         let free_mib = self.live.room_bytes() >> 20;
         let why = format!("only {free_mib} MiB are free on the disk: the recording ends before it is full");
         let _ = self.context.notices.send(Notice::MustStop(EndReason::DiskFull, why));
+    }
+
+    /// By how much the boot clock, which runs on in sleep, is ahead of the one that does not.
+    fn all_sleep_nanos(&self) -> u64 {
+        let time = self.context.clock.time();
+        let boot_nanos = time.boot_nanos();
+        boot_nanos.saturating_sub(time.monotonic_nanos())
+    }
+
+    /// Sleep is a gap of its own length on every track, and no silence of the sources.
+    fn note_sleep(&mut self) {
+        let all_nanos = self.all_sleep_nanos();
+        let nanos = all_nanos.saturating_sub(self.slept_nanos);
+        if nanos < LEAST_SLEEP_NANOS {
+            return;
+        }
+        self.slept_nanos = all_nanos;
+        let now = self.context.clock.now_nanos();
+        self.context.queues.woke(now);
+        for track in &self.recorded {
+            self.context.gap(now.saturating_sub(nanos), *track, GapReason::Suspend, "");
+        }
+        for track in &self.recorded {
+            self.context.end_gap(now, *track);
+        }
+        tracing::info!(nanos, "the computer has slept");
+        let sentence =
+            format!("the computer slept for {} s: nothing was recorded meanwhile", nanos / 1_000_000_000);
+        let _ = self.context.notices.send(Notice::Warning(sentence));
     }
 
     /// Clock and health messages, and a look at life and disk.

@@ -159,7 +159,7 @@ function markers({ context, top, height, width, xOf, colour }: Area, { markers: 
 }
 
 export const gapWord = ({ reason }: Gap): string =>
-  ({ pause: 'Paused', no_source: 'No source', source_lost: 'Lost', source_ended: 'Ended', damaged: 'Damaged' })[reason] ?? reason;
+  ({ pause: 'Paused', no_source: 'No source', source_lost: 'Lost', source_ended: 'Ended', suspend: 'Asleep', damaged: 'Damaged' })[reason] ?? reason;
 
 function gaps({ context, top, height, range, xOf, colour }: Area, list: Gap[], idle: Stretch[]): void {
   const middle = Math.round(top + height / 2);

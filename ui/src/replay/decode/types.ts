@@ -47,7 +47,7 @@ export interface WindowsMessage {
   active?: { id: bigint; title: string; class: string; pid?: number | null; rect: Rect } | null;
 }
 
-export type GapReason = 'pause' | 'no_source' | 'source_lost' | 'source_ended' | 'damaged';
+export type GapReason = 'pause' | 'no_source' | 'source_lost' | 'source_ended' | 'suspend' | 'damaged';
 
 export type MarkersMessage =
   | { kind: 'marker'; label: string }
