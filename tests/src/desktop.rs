@@ -193,16 +193,6 @@ impl VirtualDesktop {
         self.play(&wav)
     }
 
-    /// Tells the sound server something.
-    ///
-    /// # Errors
-    /// If it refuses.
-    pub fn pactl(&self, arguments: &[&str]) -> Result<()> {
-        let status = self.command("pactl").args(arguments).stdout(Stdio::null()).status().context("pactl")?;
-        ensure!(status.success(), "pactl {}", arguments.join(" "));
-        Ok(())
-    }
-
     /// Plays a WAV file into the microphone.
     ///
     /// # Errors

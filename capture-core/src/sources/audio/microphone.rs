@@ -18,8 +18,6 @@ use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 const FIRST_SAMPLES: Duration = Duration::from_secs(5);
 /// No samples for so long means that the device is gone, whatever the sound server says.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How often it is looked at whether the device is still the one.
-const DEVICE_LOOK: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(100);
 /// Runs that may wait for us: about ten seconds of them.
@@ -60,14 +58,9 @@ impl Stream {
         let (time, name) = (time.clone(), device.map(str::to_owned));
         std::thread::spawn(move || {
             match start(time, name.as_deref(), rate_hz, &to_us) {
-                Ok((stream, device)) => {
-                    // Until the other end is dropped.
-                    while let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(DEVICE_LOOK) {
-                        if let Err(error) = still_there(name.as_deref(), &device) {
-                            let _ = to_us.try_send(FromStream::Failed(error));
-                            break;
-                        }
-                    }
+                // Until the other end is dropped.
+                Ok(stream) => {
+                    let _: Result<(), _> = closed.recv();
                     drop(stream);
                 }
                 Err(error) => drop(to_us.send(FromStream::Failed(error))),
@@ -177,7 +170,7 @@ fn start(
     name: Option<&str>,
     rate_hz: u32,
     to_us: &SyncSender<FromStream>,
-) -> Result<(cpal::Stream, String), SourceError> {
+) -> Result<cpal::Stream, SourceError> {
     let (host, device) = find(name)?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
@@ -196,35 +189,11 @@ fn start(
             (open(&device, &config, &time, to_us).map_err(unusable)?, config)
         }
     };
-    let device = name_of(&device);
-    let opened = FromStream::Opened { device: device.clone(), rate_hz: config.sample_rate, host };
+    let opened = FromStream::Opened { device: name_of(&device), rate_hz: config.sample_rate, host };
     // Before the first run: the stream does not play yet.
     let _ = to_us.send(opened);
     stream.play().map_err(unusable)?;
-    Ok((stream, device))
-}
-
-/// Whether the microphone is still the one that is recorded: a sound server gives a stream another one when its own is pulled out, or
-/// when the person chooses another, and says nothing.
-fn still_there(name: Option<&str>, device: &str) -> Result<(), SourceError> {
-    let is_server = |(name, _): &(&str, cpal::Host)| name.eq_ignore_ascii_case("pulseaudio");
-    let Some((_, host)) = hosts().into_iter().find(is_server) else { return Ok(()) };
-    match name {
-        Some(name) => {
-            // A server that does not answer is noticed by the samples.
-            let Ok(mut devices) = host.input_devices() else { return Ok(()) };
-            match devices.any(|each| name_of(&each) == name) {
-                true => Ok(()),
-                false => Err(SourceError::Lost(format!("the microphone {name:?} is gone"))),
-            }
-        }
-        None => match host.default_input_device().map(|each| name_of(&each)) {
-            Some(now) if now != device => Err(SourceError::Lost(format!(
-                "the system's microphone is {now:?} now, no longer {device:?}"
-            ))),
-            _ => Ok(()),
-        },
-    }
+    Ok(stream)
 }
 
 fn open(
