@@ -22,8 +22,13 @@ const PAUSE_GUARD_NANOS: u64 = 100_000_000;
 /// Longest to wait for the input source before the session begins without its word.
 const READY_WITHIN: Duration = Duration::from_secs(3);
 
-/// Wait before a device that is not there is looked for again.
+/// Wait before a device that is not there is looked for again; each wait is twice as long as the one before, up to the longest.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A device that is away for longer does not come back: each look costs a client of the sound server, which has few.
+const COMES_BACK_WITHIN_NANOS: u64 = 300_000_000_000;
+/// How often the stop switch is looked at meanwhile.
+const STOP_LOOK: Duration = Duration::from_millis(100);
 
 /// Loudest samples of the narration, in dBFS, for those who look at them at different times.
 #[derive(Clone, Default)]
@@ -200,7 +205,7 @@ fn feed_windows(
     source.run(&sink, stop)
 }
 
-/// Feeds the voice; a device that is lost is opened again as soon as it is there.
+/// Feeds the voice; a device that is lost is opened again when it is there within five minutes.
 fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, peak: &Peak) {
     let mut begin = 0;
     loop {
@@ -219,11 +224,21 @@ fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, 
             }
         };
         let lost_nanos = context.clock.now_nanos();
+        let mut wait = TRY_AGAIN;
         while let Err(error) = source.reopen(stop) {
-            if stop.is_stopped() || matches!(error, SourceError::Lost(_)) {
+            let is_away_for_good = context.clock.now_nanos() - lost_nanos > COMES_BACK_WITHIN_NANOS;
+            if matches!(error, SourceError::Lost(_)) || is_away_for_good {
                 return;
             }
-            std::thread::sleep(TRY_AGAIN);
+            let mut left = wait;
+            while !left.is_zero() {
+                if stop.is_stopped() {
+                    return;
+                }
+                std::thread::sleep(left.min(STOP_LOOK));
+                left = left.saturating_sub(STOP_LOOK);
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
         // Positions count on as if it had never been away, nearly: what is missing is in the gap.
         let away = u128::from(context.clock.now_nanos() - lost_nanos) * u128::from(source.rate_hz());

@@ -120,11 +120,12 @@ impl Microphone {
 /// Names of the microphones there are.
 #[must_use]
 pub fn microphones() -> Vec<String> {
-    hosts()
-        .iter()
-        .flat_map(|(_, host)| host.input_devices().into_iter().flatten())
-        .map(|device| name_of(&device))
-        .collect()
+    names_of(&hosts())
+}
+
+fn names_of(hosts: &[(&'static str, cpal::Host)]) -> Vec<String> {
+    let devices = hosts.iter().flat_map(|(_, host)| host.input_devices().into_iter().flatten());
+    devices.map(|device| name_of(&device)).collect()
 }
 
 fn name_of(device: &cpal::Device) -> String {
@@ -145,7 +146,9 @@ fn hosts() -> Vec<(&'static str, cpal::Host)> {
 }
 
 fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError> {
-    for (host_name, host) in hosts() {
+    // Once: each look keeps a client of the sound server for as long as the program runs.
+    let hosts = hosts();
+    for (host_name, host) in &hosts {
         let found = match name {
             None => host.default_input_device(),
             Some(name) => host
@@ -154,10 +157,10 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
                 .and_then(|mut devices| devices.find(|device| name_of(device) == name)),
         };
         if let Some(device) = found {
-            return Ok((host_name, device));
+            return Ok((*host_name, device));
         }
     }
-    let there = microphones();
+    let there = names_of(&hosts);
     Err(SourceError::Unavailable(match (name, there.is_empty()) {
         (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record without a voice".into(),
         (Some(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
