@@ -11,7 +11,20 @@ const MILLI: u64 = 1_000_000;
 
 pub(crate) fn pointer(kind: PointerKind, x_px: i32, y_px: i32) -> PointerMessage {
     let (dx, dy, button, modifiers) = (None, None, None, Vec::new());
-    PointerMessage { kind, x_px, y_px, display: Some(0), button, dx, dy, modifiers, source_millis: None }
+    PointerMessage {
+        kind,
+        x_px,
+        y_px,
+        display: Some(0),
+        button,
+        dx,
+        dy,
+        raw_dx: None,
+        raw_dy: None,
+        injected: None,
+        modifiers,
+        source_millis: None,
+    }
 }
 
 pub(crate) fn button(kind: PointerKind, number: u8, x_px: i32, y_px: i32) -> Input {
@@ -42,6 +55,7 @@ pub(crate) fn key(kind: KeyKind, keysym: &str, modifiers: &[Modifier]) -> Input 
         modifiers,
         repeat: false,
         layout: 0,
+        injected: None,
         source_millis: None,
     })
 }

@@ -140,6 +140,9 @@ fn input(
         button,
         dx: dy.map(|_| 0.0),
         dy,
+        raw_dx: None,
+        raw_dy: None,
+        injected: None,
         modifiers: Vec::new(),
         source_millis: None,
     };

@@ -226,6 +226,8 @@ impl Checker {
             track @ Track::Geometry => parses::<json::GeometryMessage>(track, data),
             track @ Track::Clock => parses::<json::ClockMessage>(track, data),
             track @ Track::Health => parses::<json::HealthMessage>(track, data),
+            track @ Track::Cursor => parses::<json::CursorMessage>(track, data),
+            track @ Track::Clipboard => parses::<json::ClipboardMessage>(track, data),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::drift::Drift;
 use crate::layout::parse_channel;
 use crate::limits::{MAX_LISTED_BYTES, MAX_NAMED};
 use crate::manifest::{Ending, Manifest};
-use crate::messages::{GapReason, HealthMessage, MarkersMessage};
+use crate::messages::{ClockMessage, GapReason, HealthMessage, MarkersMessage};
 use crate::scan::{Bytes, Facts, Item, messages, scan};
 use crate::screen::num_lossy_tiles;
 use crate::{Channel, Error, Recovery, Result, Track};
@@ -33,6 +34,10 @@ pub struct Info {
     pub gaps: Vec<Gap>,
     /// Labelled instants.
     pub markers: Vec<(u64, String)>,
+    /// Parts per million by which the microphone's clock is fast; `None` if there is too little to tell.
+    pub narration_drift_ppm: Option<f64>,
+    /// Screen changes that the display had not announced; they were found by the full compare.
+    pub missed_damage: u64,
     /// Byte ranges that cannot be read in this very file.
     pub damages: Vec<String>,
 }
@@ -130,6 +135,8 @@ pub fn info(source: &(impl Bytes + ?Sized)) -> Result<Info> {
         tracks: info.tracks,
         gaps,
         markers: info.markers,
+        narration_drift_ppm: info.drift.ppm(),
+        missed_damage: info.missed_damage,
         damages: info.damages,
     })
 }
@@ -147,6 +154,8 @@ struct Collected {
     listed_bytes: u64,
     damages: Vec<String>,
     newest_nanos: u64,
+    drift: Drift,
+    missed_damage: u64,
 }
 
 impl Collected {
@@ -167,10 +176,17 @@ impl Collected {
             }
             Track::Health => {
                 let health: HealthMessage = serde_json::from_slice(data).map_err(Error::json("health"))?;
+                self.missed_damage = health.missed_damage;
                 for state in health.tracks {
                     if let Some(track) = Track::from_name(&state.track) {
                         self.tracks.entry(track).or_default().drops = state.drops;
                     }
+                }
+            }
+            Track::Clock => {
+                let pair: ClockMessage = serde_json::from_slice(data).map_err(Error::json("clock"))?;
+                if let ClockMessage::Narration { sample_position, rate_hz } = pair {
+                    self.drift.note(sample_position, rate_hz, nanos);
                 }
             }
             _ => {}

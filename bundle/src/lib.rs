@@ -8,6 +8,7 @@
 //! Files are changed through the seam [`storage`] alone and read in [`file`].
 
 pub mod check;
+pub mod drift;
 mod error;
 pub mod file;
 pub mod finish;

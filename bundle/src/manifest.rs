@@ -105,6 +105,37 @@ pub struct CaptureSettings {
     pub narration_rate_hz: Option<u32>,
     /// Whether pictures may be lossy under load.
     pub lossy: Lossy,
+    /// Whether the text that is copied is recorded.
+    #[serde(default)]
+    pub clipboard_text: bool,
+    /// How far the tracks of this machine are apart, as it was measured last; null if it never was.
+    #[serde(default)]
+    pub sync: Option<Sync>,
+}
+
+/// How far the tracks of a machine are apart: a program flashed a window, beeped and pressed a key at the same instants, and
+/// the stamps of a recording of it were compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sync {
+    /// When it was measured, since 1970-01-01 UTC.
+    pub wall_nanos: u64,
+    /// Instants that were found on every track.
+    pub instants: u32,
+    /// The flash on `screen`, after the key.
+    pub screen_after_key: Offset,
+    /// The beep on `narration`, after the key; null without a microphone.
+    pub narration_after_key: Option<Offset>,
+    /// The beep on `narration`, after the flash; null without a microphone.
+    pub narration_after_screen: Option<Offset>,
+}
+
+/// Differences of stamps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offset {
+    /// Their median.
+    pub median_nanos: i64,
+    /// The 95th percentile of their absolute values.
+    pub p95_nanos: u64,
 }
 
 /// Whether pictures may be lossy under load.
@@ -239,11 +270,19 @@ mod tests {
             "width_mm": 0, "height_mm": 0, "scale": 1.0, "is_primary": true, "is_recorded": true,
         });
         let backend = json!({"tracks": [], "name": "", "cannot": []});
+        let offset = Some(Offset::default());
+        let sync = Sync {
+            wall_nanos: 0,
+            instants: 0,
+            screen_after_key: Offset::default(),
+            narration_after_key: offset,
+            narration_after_screen: offset,
+        };
         let manifest: Manifest = serde_json::from_value(json!({
             "format_version": 1, "session_id": Uuid::nil(), "bundle_id": Uuid::nil(), "app_version": "",
             "epoch_wall_nanos": 0, "epoch_boottime_nanos": 0, "system": System::default(), "displays": [display],
             "keyboard": Keyboard::default(), "pointer": PointerSettings::default(),
-            "capture": CaptureSettings::default(), "backends": [backend],
+            "capture": CaptureSettings { sync: Some(sync), ..CaptureSettings::default() }, "backends": [backend],
         }))
         .unwrap();
         let damage = DamagedRange {

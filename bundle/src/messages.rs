@@ -36,6 +36,16 @@ pub struct PointerMessage {
     pub dx: Option<f64>,
     /// Vertical wheel steps of a scroll, positive up (away from the person).
     pub dy: Option<f64>,
+    /// What the device itself reported for a move, to the right, before the system's acceleration: the sum since the move
+    /// before, in the device's units. Missing if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_dx: Option<f64>,
+    /// The same, downwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_dy: Option<f64>,
+    /// Whether a program made the event, not a device. Missing if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected: Option<bool>,
     /// Modifiers held when it happened.
     pub modifiers: Vec<Modifier>,
     /// The source's own stamp: X server time in milliseconds (wraps at 2^32).
@@ -90,8 +100,40 @@ pub struct KeyMessage {
     pub repeat: bool,
     /// Index of the keyboard layout (XKB group) in force.
     pub layout: u8,
+    /// Whether a program made the event, not a device. Missing if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected: Option<bool>,
     /// The source's own stamp: X server time in milliseconds (wraps at 2^32).
     pub source_millis: Option<u32>,
+}
+
+/// One message of the `cursor` track: how the pointer looks from this time on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CursorMessage {
+    /// The system's name for the shape: `left_ptr`, `text`; null if it has none.
+    pub name: Option<String>,
+    /// Width of the picture; zero if nothing is shown.
+    pub width_px: u32,
+    /// Height of the picture; zero if nothing is shown.
+    pub height_px: u32,
+    /// The point of the picture that is at the pointer's position: from its left edge.
+    pub hot_x_px: u32,
+    /// The same, from its top edge.
+    pub hot_y_px: u32,
+    /// The picture: a PNG of 8 bit RGBA in base64; null if nothing is shown, or if it is larger than 512 pixels.
+    pub png: Option<String>,
+}
+
+/// One message of the `clipboard` track: something was copied, or the clipboard was emptied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClipboardMessage {
+    /// What the program offers it as, by the names it gives: `text/plain;charset=utf-8`, `image/png`. Empty if the clipboard is
+    /// empty, or if the program does not say.
+    pub types: Vec<String>,
+    /// Bytes of its text in UTF-8; null if it has none, or if it is not known.
+    pub text_bytes: Option<u64>,
+    /// Its text, in a session whose manifest says that it is recorded; null otherwise, and for what the program calls secret.
+    pub text: Option<String>,
 }
 
 /// One message of the `windows` track: which window is active from this time on.
@@ -349,6 +391,10 @@ pub struct HealthMessage {
     pub tracks: Vec<TrackHealth>,
     /// Loudest sample of the narration since the last message, in dB relative to full scale; null if none came.
     pub narration_peak_dbfs: Option<f32>,
+    /// Parts per million by which the microphone's clock is fast, by all of the session so far; missing if there is too little to
+    /// tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narration_drift_ppm: Option<f64>,
     /// Bytes free where the bundle is written.
     pub disk_free_bytes: u64,
     /// Screen changes found by the full compare that the display had not announced, so far.

@@ -30,11 +30,15 @@ pub enum Track {
     Clock,
     /// Life, drops and queue depth per track, each second.
     Health,
+    /// How the pointer looks.
+    Cursor,
+    /// That something was copied.
+    Clipboard,
 }
 
 impl Track {
     /// All tracks that exist once per bundle, in the order of their channel ids.
-    pub const SINGLE: [Self; 8] = [
+    pub const SINGLE: [Self; 10] = [
         Self::Pointer,
         Self::Keys,
         Self::Windows,
@@ -43,6 +47,8 @@ impl Track {
         Self::Geometry,
         Self::Clock,
         Self::Health,
+        Self::Cursor,
+        Self::Clipboard,
     ];
 
     /// The name people see, which is also the topic: `keys`, `screen/0`.
@@ -58,6 +64,8 @@ impl Track {
             Self::Geometry => "geometry".into(),
             Self::Clock => "clock".into(),
             Self::Health => "health".into(),
+            Self::Cursor => "cursor".into(),
+            Self::Clipboard => "clipboard".into(),
         }
     }
 
@@ -105,7 +113,17 @@ impl Channel {
     pub fn id(self) -> u16 {
         match self.track {
             Track::Screen(display) => FIRST_SCREEN_CHANNEL + 2 * u16::from(display) + u16::from(self.is_key),
-            single => 1 + Track::SINGLE.iter().position(|track| *track == single).map_or(0, |at| at as u16),
+            Track::Pointer => 1,
+            Track::Keys => 2,
+            Track::Windows => 3,
+            Track::Narration => 4,
+            Track::Markers => 5,
+            Track::Geometry => 6,
+            Track::Clock => 7,
+            Track::Health => 8,
+            // 9 is the schema of pictures.
+            Track::Cursor => 10,
+            Track::Clipboard => 11,
         }
     }
 
@@ -116,8 +134,7 @@ impl Channel {
             let display = u8::try_from(at / 2).ok().filter(|display| *display < MAX_DISPLAYS)?;
             return Some(Self { track: Track::Screen(display), is_key: at % 2 == 1 });
         }
-        let at = usize::from(id).checked_sub(1)?;
-        Track::SINGLE.get(at).map(|track| track.channel())
+        Track::SINGLE.into_iter().map(Track::channel).find(|channel| channel.id() == id)
     }
 
     /// The MCAP topic: `keys`, `screen/0`, `screen/0/key`.
@@ -209,6 +226,8 @@ impl Schema {
             Self::Json(Track::Markers) => schemars::schema_for!(messages::MarkersMessage),
             Self::Json(Track::Geometry) => schemars::schema_for!(messages::GeometryMessage),
             Self::Json(Track::Clock) => schemars::schema_for!(messages::ClockMessage),
+            Self::Json(Track::Cursor) => schemars::schema_for!(messages::CursorMessage),
+            Self::Json(Track::Clipboard) => schemars::schema_for!(messages::ClipboardMessage),
             Self::Json(_) => schemars::schema_for!(messages::HealthMessage),
         };
         serde_json::to_string(&schema).unwrap_or_default()

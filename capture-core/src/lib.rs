@@ -4,6 +4,7 @@
 //! the messages wait in one byte-bounded queue per track ([`queue`]), and one writer thread moves them into the live
 //! file ([`recorder`]). What is sealed and approved is sent by [`upload`], the one module with a network. No desktop shell in here.
 
+pub mod calibration;
 pub mod clock;
 pub mod library;
 pub mod narration;

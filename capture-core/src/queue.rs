@@ -104,7 +104,10 @@ impl Queues {
         let track = channel.track;
         let mut inner = self.lock();
         // The voice is cut by its feed, sample by sample; the others say nothing about what the expert does.
-        let is_gated = matches!(track, Track::Screen(_) | Track::Pointer | Track::Keys | Track::Windows);
+        let is_gated = !matches!(
+            track,
+            Track::Narration | Track::Markers | Track::Geometry | Track::Clock | Track::Health
+        );
         if is_gated && inner.is_in_pause(nanos, 0) {
             return false;
         }

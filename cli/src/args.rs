@@ -33,6 +33,14 @@ pub(crate) enum Command {
     /// Prove that screen, keys, pointer, microphone, disk and clock work, by capturing each
     #[command(after_help = "Example:\n  praxis doctor --mic default")]
     Doctor(Doctor),
+    /// Measure how far screen, keys and voice are apart on this machine; later bundles carry the figures
+    #[command(after_help = "\
+Example:
+  praxis calibrate
+
+A square flashes, a key without meaning is pressed and the loudspeaker beeps, all at the same instants, while a
+recording runs. The microphone has to hear the loudspeaker.")]
+    Calibrate(Calibrate),
     /// Record a session until it is stopped
     #[command(after_help = "\
 Examples:
@@ -140,6 +148,19 @@ pub(crate) struct Doctor {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Calibrate {
+    /// Microphone that hears the beeps: default, none, or a name
+    #[arg(long, default_value = "default")]
+    pub(crate) mic: String,
+    /// How many instants
+    #[arg(long, default_value = "200", value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    pub(crate) instants: u32,
+    /// Folder to leave the recording in [default: it is deleted]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Record {
     /// Folder of the bundle [default: the library of this user]
     #[arg(long, value_name = "DIR")]
@@ -162,6 +183,9 @@ pub(crate) struct Record {
     /// Samples per second of a microphone; a WAV file keeps its own
     #[arg(long, default_value = "48000", value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
     pub(crate) mic_rate: u32,
+    /// Record the text of what is copied, too
+    #[arg(long)]
+    pub(crate) clipboard_text: bool,
     /// Title of the session
     #[arg(long)]
     pub(crate) title: Option<String>,

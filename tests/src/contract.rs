@@ -171,6 +171,8 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
         },
     )?;
     ended?;
+    let tracks = source.backend().tracks;
+    let feeds = |track: &str| tracks.iter().any(|name| name == track);
     let (mut keys, mut places, mut newest) = (Vec::new(), Vec::new(), [0; 2]);
     for event in events {
         let (at, kind) = match event {
@@ -185,6 +187,15 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
                 assert_eq!(pointer.display, None, "the recorder fills it in");
                 places.push(pointer.x_px);
                 (at, 1)
+            }
+            // What is no doing of ours may come at any time, from a source that names its track.
+            InputEvent::Cursor(..) => {
+                assert!(feeds("cursor"));
+                continue;
+            }
+            InputEvent::Clipboard(..) => {
+                assert!(feeds("clipboard"));
+                continue;
             }
             InputEvent::Clock(..) | InputEvent::Alive => continue,
         };

@@ -14,6 +14,10 @@ use tempfile::TempDir;
 
 use crate::bus::Bus;
 
+/// What `pactl` plugs the virtual microphone in with.
+pub const MICROPHONE: [&str; 4] =
+    ["load-module", "module-remap-source", "master=mic_sink.monitor", "source_name=fake_mic"];
+
 /// A running desktop.
 pub struct VirtualDesktop {
     /// Its DISPLAY.
@@ -93,7 +97,7 @@ impl VirtualDesktop {
             "-L",
             "module-null-sink sink_name=mic_sink rate=48000",
             "-L",
-            "module-remap-source master=mic_sink.monitor source_name=fake_mic",
+            &MICROPHONE[1..].join(" "),
         ];
         self.spawn("pulseaudio", &arguments)?;
         self.sound = Some(self.children.len() - 1);
@@ -102,6 +106,16 @@ impl VirtualDesktop {
         ensure!(is_set, "the virtual microphone cannot be made the default");
         // Someone who asks for low latency keeps the virtual microphone awake.
         self.spawn("parec", &["--latency-msec=20", "-d", "fake_mic"])
+    }
+
+    /// Has `pactl` do something.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn pactl(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.command("pactl").args(arguments).output()?;
+        ensure!(output.status.success(), "pactl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// A program on this desktop, not started yet.

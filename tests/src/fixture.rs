@@ -290,6 +290,8 @@ pub fn manifest() -> Manifest {
             microphone: Some("Built-in".into()),
             narration_rate_hz: Some(16_000),
             lossy: Lossy::Never,
+            clipboard_text: false,
+            sync: None,
         },
         backends: vec![Backend {
             tracks: vec!["pointer".into(), "keys".into()],
@@ -327,6 +329,9 @@ fn pointer(kind: PointerKind) -> PointerMessage {
         button: None,
         dx: None,
         dy: None,
+        raw_dx: None,
+        raw_dy: None,
+        injected: None,
         modifiers: vec![],
         source_millis: Some(300),
     }
@@ -341,6 +346,7 @@ pub(crate) fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage
         modifiers: vec![],
         repeat: false,
         layout: 0,
+        injected: None,
         source_millis: Some(400),
     }
 }
@@ -357,6 +363,7 @@ fn health() -> HealthMessage {
     HealthMessage {
         tracks: vec![track("screen/0", 2, 1, Life::Alive), track("keys", 3, 0, Life::Lost)],
         narration_peak_dbfs: Some(-16.5),
+        narration_drift_ppm: None,
         disk_free_bytes: 80_000_000_000,
         missed_damage: 0,
     }

@@ -46,6 +46,8 @@ fn plan(folder: &Path, stage: &Stage, screen: Box<dyn ScreenSource>) -> Plan {
         lossy: Lossy::Never,
         title: None,
         project: None,
+        clipboard_text: false,
+        sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen,
         input: Box::new(stage.input()),

@@ -326,6 +326,8 @@ fn plan(disk: &SimDisk, stage: &Stage) -> Plan {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        clipboard_text: false,
+        sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),

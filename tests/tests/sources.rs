@@ -40,6 +40,7 @@ fn key(kind: KeyKind) -> impl FnOnce(u64) -> InputEvent {
         modifiers: vec![],
         repeat: false,
         layout: 0,
+        injected: None,
         source_millis: None,
     };
     move |at| InputEvent::Key(at, message)
@@ -54,6 +55,9 @@ fn pointer_at(x_px: i32, y_px: i32) -> impl FnOnce(u64) -> InputEvent {
         button: None,
         dx: None,
         dy: None,
+        raw_dx: None,
+        raw_dy: None,
+        injected: None,
         modifiers: vec![],
         source_millis: None,
     };
@@ -324,6 +328,8 @@ fn plan_of(folder: &Path, stage: &Stage, voice: Voice) -> Plan {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        clipboard_text: false,
+        sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),

@@ -33,6 +33,8 @@ fn plan(stage: &Stage, folder: &Path, reserve_bytes: u64) -> Plan {
         lossy: Lossy::Auto,
         title: Some("A take".into()),
         project: Some(("Olympus".into(), "expert-7".into())),
+        clipboard_text: false,
+        sync: None,
         reserve_bytes,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use praxis_bundle::file;
 use praxis_bundle::messages::Rect;
-use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass, wait_until};
+use praxis_tests::desktop::{MICROPHONE, VirtualDesktop, boot_nanos, let_pass, wait_until};
 use praxis_tests::painter::Brush;
 use praxis_tests::praxis::{Recording, events, info, live_file, ok, path, program};
 use rustix::process::Signal;
@@ -374,6 +374,20 @@ fn however_it_ends_no_child_no_shared_memory_and_no_temporary_file_is_left() -> 
 }
 
 #[test]
+fn another_microphone_is_said_when_the_person_chooses_it() -> Result<()> {
+    let desktop = VirtualDesktop::start(640, 480)?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &[])?;
+    desktop.pactl(&["set-default-source", "mic_sink.monitor"])?;
+    log_says(folder.path(), "the system's microphone is \"Monitor of Null Output\" now")?;
+    log_says(folder.path(), "the voice is recorded again, from Monitor of Null Output")?;
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(3), "something of the voice is lost");
+    ok(&["check", path(&bundle)])?;
+    Ok(())
+}
+
+#[test]
 fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
     let mut desktop = VirtualDesktop::start(640, 480)?;
     desktop.terminal(10, 10, &["cat"])?;
@@ -382,16 +396,26 @@ fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
     let recording = Recording::start(&desktop, folder.path(), &["--mic", name])?;
     let log = || std::fs::read_to_string(folder.path().join("log"));
     let mut times = Vec::new();
-    // The sound server crashes and is started again, twice.
-    for round in 1..=2 {
+    // The sound server crashes and is started again, twice; then the microphone is pulled out and put back in.
+    for round in 1..=3 {
         desktop.speak("one two")?;
         times.push(recording.now_nanos());
-        desktop.kill_sound();
+        match round {
+            1 | 2 => desktop.kill_sound(),
+            _ => desktop.pactl(&["unload-module", "module-remap-source"])?,
+        }
         wait_until(&format!("the loss to be said, {round}"), || {
             Ok(log()?.matches("the recording goes on without").count() == round)
         })?;
         times.push(recording.now_nanos());
-        desktop.start_sound()?;
+        match round {
+            1 | 2 => desktop.start_sound()?,
+            _ => {
+                // What another microphone hears meanwhile is not recorded.
+                desktop.speak("not to be heard")?;
+                desktop.pactl(&MICROPHONE)?;
+            }
+        }
         wait_until("its return to be said", || {
             Ok(log()?.matches("the voice is recorded again").count() == round)
         })?;
@@ -409,7 +433,7 @@ fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
         .iter()
         .filter(|gap| gap["track"] == "narration")
         .collect();
-    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    assert_eq!(gaps.len(), 3, "{gaps:?}");
     for (gap, time) in gaps.iter().zip(times.chunks(3)) {
         assert_eq!(gap["reason"], "source_lost");
         let (start, until) = (gap["start"].as_u64().unwrap(), gap["end"].as_u64().unwrap());
@@ -430,7 +454,7 @@ fn a_microphone_that_goes_comes_back_with_a_gap_that_says_so() -> Result<()> {
         let at = |nanos: u64| ((nanos * rate / 1_000_000_000) as usize).min(samples.len());
         samples[at(from)..at(to)].iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default()
     };
-    for (from, to) in [(0, times[0]), (times[2], times[3]), (times[5], end)] {
+    for (from, to) in [(0, times[0]), (times[2], times[3]), (times[5], times[6]), (times[8], end)] {
         assert!(loudest(from, to) > 2000, "the speech from {from} to {to} is not heard");
     }
     for gap in gaps {

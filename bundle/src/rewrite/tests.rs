@@ -66,6 +66,7 @@ fn live_file() -> Vec<u8> {
             modifiers: Vec::new(),
             repeat: false,
             layout: 0,
+            injected: None,
             source_millis: Some(tick as u32),
         };
         writer.push(Track::Keys.channel(), now + 1, &serde_json::to_vec(&key).unwrap()).unwrap();

@@ -3,10 +3,10 @@
 use praxis_bundle::Track;
 use praxis_bundle::manifest::{
     Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Outcome,
-    PointerSettings, System,
+    Offset, PointerSettings, Sync, System,
 };
 use praxis_bundle::messages::{
-    ClockMessage, Display, GapReason, GeometryMessage, HealthMessage, KeyKind, KeyMessage, Life,
+    ClipboardMessage, ClockMessage, CursorMessage, Display, GapReason, GeometryMessage, HealthMessage, KeyKind, KeyMessage, Life,
     MarkersMessage, Mask, MaskReason, Modifier, PointerKind, PointerMessage, Rect, TrackHealth, Window,
     WindowsMessage,
 };
@@ -54,6 +54,14 @@ pub(crate) fn manifest() -> Manifest {
             microphone: Some("Built-in".into()),
             narration_rate_hz: Some(8_000),
             lossy: Lossy::Auto,
+            clipboard_text: true,
+            sync: Some(Sync {
+                wall_nanos: 1_759_000_000_000_000_000,
+                instants: 198,
+                screen_after_key: Offset { median_nanos: 2_100_000, p95_nanos: 9_000_000 },
+                narration_after_key: Some(Offset { median_nanos: -1_200_000, p95_nanos: 4_000_000 }),
+                narration_after_screen: Some(Offset { median_nanos: -3_300_000, p95_nanos: 11_000_000 }),
+            }),
         },
         backends: vec![Backend {
             tracks: vec!["pointer".into(), "keys".into()],
@@ -91,6 +99,9 @@ fn pointer(kind: PointerKind) -> PointerMessage {
         button: None,
         dx: None,
         dy: None,
+        raw_dx: None,
+        raw_dy: None,
+        injected: None,
         modifiers: vec![],
         source_millis: Some(u32::MAX),
     }
@@ -105,7 +116,25 @@ fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {
         modifiers: vec![],
         repeat: false,
         layout: 1,
+        injected: None,
         source_millis: None,
+    }
+}
+
+/// A picture of three by two pixels.
+const SHAPE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAYAAACddGYaAAAAFElEQVR4nGP4z8DwHwgbGEAAmQMAajsG+7LFExsAAAAASUVORK5CYII=";
+
+fn cursor(name: Option<&str>, png: Option<&str>) -> CursorMessage {
+    let (width_px, height_px) = if png.is_some() { (3, 2) } else { (0, 0) };
+    let (name, png) = (name.map(str::to_owned), png.map(str::to_owned));
+    CursorMessage { name, width_px, height_px, hot_x_px: width_px / 2, hot_y_px: 0, png }
+}
+
+fn copied(types: &[&str], text: Option<&str>) -> ClipboardMessage {
+    ClipboardMessage {
+        types: types.iter().map(|name| (*name).to_owned()).collect(),
+        text_bytes: text.map(|text| text.len() as u64),
+        text: text.map(str::to_owned),
     }
 }
 
@@ -125,6 +154,7 @@ fn health(life: Life, peak: Option<f32>) -> HealthMessage {
             track("narration", None, 0, Life::Unknown),
         ],
         narration_peak_dbfs: peak,
+        narration_drift_ppm: Some(-41.5),
         disk_free_bytes: 80_000_000_000,
         missed_damage: 3,
     }
@@ -179,7 +209,17 @@ pub(crate) fn told() -> Told {
     left.tile((1, 1), false, noise).tile((3, 1), true, shade).tile((3, 2), true, noise);
     story
         .json(Track::Windows, at(250), &WindowsMessage { active: Some(window) })
-        .json(Track::Pointer, at(260), &pointer(PointerKind::Move))
+        .json(Track::Cursor, at(255), &cursor(Some("text"), Some(SHAPE)))
+        .json(
+            Track::Pointer,
+            at(260),
+            &PointerMessage {
+                raw_dx: Some(-1.25),
+                raw_dy: Some(0.0),
+                injected: Some(false),
+                ..pointer(PointerKind::Move)
+            },
+        )
         .json(
             Track::Pointer,
             at(261),
@@ -206,10 +246,15 @@ pub(crate) fn told() -> Told {
                 ..key(KeyKind::Press, Some("\n"), "Return")
             },
         )
-        .json(Track::Keys, at(302), &key(KeyKind::Release, None, "eacute"))
+        .json(
+            Track::Keys,
+            at(302),
+            &KeyMessage { injected: Some(true), ..key(KeyKind::Release, None, "eacute") },
+        )
         .picture(0, at(310), false, &mut left)
         .voice(at(320), Block { rate_hz: 8_000, position: 0, samples: samples(3, 700) })
         .voice(at(407), Block { rate_hz: 8_000, position: 700, samples: samples(0, 500) })
+        .json(Track::Clipboard, at(430), &copied(&["TARGETS", "UTF8_STRING"], Some("naïve")))
         .json(Track::Markers, at(450), &MarkersMessage::Marker { label: String::new() })
         .close_chunk();
 
@@ -286,6 +331,8 @@ pub(crate) fn told() -> Told {
         .picture(1, at(2_500), true, &mut right)
         .picture(0, at(2_510), false, &mut left)
         .json(Track::Windows, at(2_520), &WindowsMessage { active: None })
+        .json(Track::Cursor, at(2_530), &cursor(None, None))
+        .json(Track::Clipboard, at(2_540), &copied(&[], None))
         .json(Track::Markers, at(2_600), &gone("screen/1", GapReason::SourceLost, "the display is off"))
         .json(Track::Markers, at(2_600), &gone("narration", GapReason::SourceEnded, ""))
         .json(Track::Markers, at(2_601), &gone("windows", GapReason::NoSource, ""))

@@ -6,7 +6,8 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use praxis_bundle::Track;
-use praxis_bundle::messages::{GapReason, GeometryMessage, Rect, WindowsMessage};
+use praxis_bundle::drift::Drift;
+use praxis_bundle::messages::{ClockMessage, CursorMessage, GapReason, GeometryMessage, Rect, WindowsMessage};
 use praxis_bundle::narration::encode_pcm;
 
 use super::screen::ScreenFeed;
@@ -24,27 +25,38 @@ const READY_WITHIN: Duration = Duration::from_secs(3);
 
 /// Wait before a device that is not there is looked for again; each wait is twice as long as the one before, up to the longest.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A device that is away for longer does not come back: each look costs a client of the sound server, which has few.
-const COMES_BACK_WITHIN_NANOS: u64 = 300_000_000_000;
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at meanwhile.
 const STOP_LOOK: Duration = Duration::from_millis(100);
 
-/// Loudest samples of the narration, in dBFS, for those who look at them at different times.
+/// What is known of the voice: its loudest samples in dBFS, for those who look at them at different times, and its drift.
 #[derive(Clone, Default)]
-pub(super) struct Peak(Arc<Mutex<Peaks>>);
+pub(super) struct Heard(Arc<Mutex<Peaks>>);
 
 #[derive(Default)]
 struct Peaks {
     since_second: Option<f32>,
     since_look: Option<f32>,
+    drift: Drift,
 }
 
-impl Peak {
+impl Heard {
     fn note(&self, level: f32) {
         let louder = |known: Option<f32>| Some(known.map_or(level, |known| known.max(level)));
         let mut peaks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (peaks.since_second, peaks.since_look) = (louder(peaks.since_second), louder(peaks.since_look));
+    }
+
+    fn note_pair(&self, nanos: u64, message: &ClockMessage) {
+        if let ClockMessage::Narration { sample_position, rate_hz } = message {
+            let mut peaks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            peaks.drift.note(*sample_position, *rate_hz, nanos);
+        }
+    }
+
+    /// By how much the microphone's clock is fast.
+    pub(super) fn drift_ppm(&self) -> Option<f64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drift.ppm()
     }
 
     /// For the health message of each second.
@@ -68,6 +80,10 @@ pub(super) struct EarlyInput {
 pub(super) struct InputLink {
     pub(super) context: Context,
     pub(super) geometry: Arc<RwLock<GeometryMessage>>,
+    /// The tracks that the source feeds.
+    pub(super) tracks: Vec<Track>,
+    /// The shape that the pointer took on in a pause: it is said when the pause ends.
+    pub(super) unsaid_cursor: Mutex<Option<CursorMessage>>,
 }
 
 impl EarlyInput {
@@ -92,8 +108,7 @@ impl EarlyInput {
             let ended = source.run(&sink, &stop);
             drop(ready);
             if let (Err(error), Some(link)) = (ended, its_link.wait()) {
-                let tracks = [Track::Pointer, Track::Keys];
-                link.context.lose(&tracks, GapReason::SourceLost, &error.to_string());
+                link.context.lose(&link.tracks, GapReason::SourceLost, &error.to_string());
             }
         });
         let _ = is_ready.recv_timeout(READY_WITHIN);
@@ -129,11 +144,27 @@ impl InputLink {
                 let Some(nanos) = clock.at(at) else { return };
                 queues.send_json(Track::Clock, nanos, &message);
             }
+            // What was shown when the session began holds from its epoch on.
+            InputEvent::Cursor(at, message) => self.say_cursor(clock.at(at).unwrap_or_default(), message),
+            InputEvent::Clipboard(at, message) => {
+                let Some(nanos) = clock.at(at) else { return };
+                queues.send_json(Track::Clipboard, nanos, &message);
+            }
             InputEvent::Alive => {
                 let now = clock.now_nanos();
-                queues.alive(Track::Pointer, now);
-                queues.alive(Track::Keys, now);
+                self.tracks.iter().for_each(|track| queues.alive(*track, now));
+                let held = self.unsaid_cursor.lock().ok().and_then(|mut unsaid| unsaid.take());
+                if let Some(message) = held {
+                    self.say_cursor(now, message);
+                }
             }
+        }
+    }
+
+    fn say_cursor(&self, nanos: u64, message: CursorMessage) {
+        let is_accepted = self.context.queues.send_json(Track::Cursor, nanos, &message);
+        if let Ok(mut unsaid) = self.unsaid_cursor.lock() {
+            *unsaid = (!is_accepted).then_some(message);
         }
     }
 }
@@ -145,7 +176,7 @@ pub(super) fn start(
     mut screen: ScreenFeed,
     windows: Box<dyn WindowSource>,
     voice: Voice,
-    peak: Peak,
+    heard: Heard,
 ) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::new();
     let mut start = |run: Box<dyn FnOnce(&Context, &Stop) + Send>| {
@@ -169,7 +200,7 @@ pub(super) fn start(
         Voice::None => {}
         Voice::Missing(why) => context.lose(&[Track::Narration], GapReason::NoSource, &why),
         Voice::Source(source) => start(Box::new(move |context, stop| {
-            feed_voice(context, stop, source, &peak);
+            feed_voice(context, stop, source, &heard);
         })),
     }
     threads
@@ -205,11 +236,11 @@ fn feed_windows(
     source.run(&sink, stop)
 }
 
-/// Feeds the voice; a device that is lost is opened again when it is there within five minutes.
-fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, peak: &Peak) {
+/// Feeds the voice; a device that is lost is opened again when it is there.
+fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, heard: &Heard) {
     let mut begin = 0;
     loop {
-        let next = match feed_stream(context, stop, &mut *source, peak, begin) {
+        let next = match feed_stream(context, stop, &mut *source, heard, begin) {
             (Ok(()), _) if stop.is_stopped() => return,
             (Ok(()), _) => {
                 return context.lose(
@@ -226,8 +257,7 @@ fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, 
         let lost_nanos = context.clock.now_nanos();
         let mut wait = TRY_AGAIN;
         while let Err(error) = source.reopen(stop) {
-            let is_away_for_good = context.clock.now_nanos() - lost_nanos > COMES_BACK_WITHIN_NANOS;
-            if matches!(error, SourceError::Lost(_)) || is_away_for_good {
+            if matches!(error, SourceError::Lost(_)) {
                 return;
             }
             let mut left = wait;
@@ -256,7 +286,7 @@ fn feed_stream(
     context: &Context,
     stop: &Stop,
     source: &mut dyn AudioSource,
-    peak: &Peak,
+    heard: &Heard,
     begin: u64,
 ) -> (Result<(), SourceError>, u64) {
     let queues = &context.queues;
@@ -267,6 +297,7 @@ fn feed_stream(
                 queues.send(Track::Narration.channel(), nanos, encode_pcm(&block));
             }
             Out::Clock(nanos, message) => {
+                heard.note_pair(nanos, &message);
                 queues.send_json(Track::Clock, nanos, &message);
             }
         };
@@ -305,7 +336,7 @@ fn feed_stream(
             }
             blocks.push(position, samples, recorded_at_nanos, &mut send);
             if let Some(level) = blocks.take_peak_dbfs() {
-                peak.note(level);
+                heard.note(level);
             }
         },
         stop,

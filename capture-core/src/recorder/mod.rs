@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 
 use praxis_bundle::manifest::{
     Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Outcome,
-    PointerSettings,
+    PointerSettings, Sync,
 };
 use praxis_bundle::messages::{GapReason, GeometryMessage, MarkersMessage, TrackHealth};
 use praxis_bundle::storage::SharedStorage;
@@ -30,7 +30,7 @@ use crate::clock::{SessionClock, SharedTime};
 use crate::queue::Queues;
 use crate::session::{Event, State, transition};
 use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
-use feeds::{EarlyInput, InputLink, Peak};
+use feeds::{EarlyInput, InputLink, Heard};
 use screen::ScreenFeed;
 use writer::{EndedFile, Writer};
 
@@ -93,6 +93,10 @@ pub struct Plan {
     pub max_fps: f64,
     /// Whether pictures may be lossy under load.
     pub lossy: Lossy,
+    /// Whether `input` tells the text that is copied.
+    pub clipboard_text: bool,
+    /// How far the tracks of this machine are apart, if it was measured.
+    pub sync: Option<Sync>,
     /// Title of the session.
     pub title: Option<String>,
     /// The project it belongs to, and the expert's pseudonym there.
@@ -219,7 +223,7 @@ pub struct Recorder {
     pub notices: Receiver<Notice>,
     path: PathBuf,
     session_id: Uuid,
-    peak: Peak,
+    heard: Heard,
 }
 
 /// A session of which nothing is recorded any more; its file still waits for its last words.
@@ -242,6 +246,7 @@ impl Recorder {
         let path = plan.folder.join(format!("{session_id}{}", file::LIVE_SUFFIX));
 
         let stop = Stop::default();
+        let input_tracks = tracks_of(&plan.input.backend());
         let input = EarlyInput::start(plan.input, &stop);
         let clock = SessionClock::start(time);
         manifest.epoch_wall_nanos = clock.epoch_wall_nanos();
@@ -264,7 +269,12 @@ impl Recorder {
         );
         let tracks =
             [&recorded[..], &[Track::Markers, Track::Geometry, Track::Clock, Track::Health]].concat();
-        let link = InputLink { context: context.clone(), geometry: shared_geometry };
+        let link = InputLink {
+            context: context.clone(),
+            geometry: shared_geometry,
+            tracks: input_tracks,
+            unsaid_cursor: Mutex::default(),
+        };
         let input = input.connect(Some(link));
         let remove = |_: &SourceError| drop(plan.storage.remove(&path));
         let opened = LiveFile::create(&*plan.storage, &path, &manifest, &tracks, plan.reserve_bytes)
@@ -273,9 +283,9 @@ impl Recorder {
                 screen.start().inspect_err(remove)?;
                 Ok(file)
             });
-        let peak = Peak::default();
+        let heard = Heard::default();
         let started = opened.and_then(|file| {
-            Writer::start(file, context.clone(), recorded.clone(), missed_damage, peak.clone())
+            Writer::start(file, context.clone(), recorded.clone(), missed_damage, heard.clone())
                 .map_err(|source| RecordError::Writer { path: path.display().to_string(), source })
         });
         let writer = match started {
@@ -287,7 +297,7 @@ impl Recorder {
                 return Err(error);
             }
         };
-        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, peak.clone());
+        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, heard.clone());
         sources.push(input);
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
         Ok(Self {
@@ -300,7 +310,7 @@ impl Recorder {
             notices: received,
             path,
             session_id,
-            peak,
+            heard,
         })
     }
 
@@ -370,7 +380,7 @@ impl Recorder {
             elapsed_nanos: now,
             bytes: self.writer.bytes.load(Ordering::Relaxed),
             tracks,
-            peak_dbfs: self.peak.take_since_look(),
+            peak_dbfs: self.heard.take_since_look(),
         }
     }
 
@@ -467,11 +477,17 @@ fn recorded_tracks(geometry: &GeometryMessage, plan: &Plan) -> Result<Vec<Track>
         let why = format!("there is no display {chosen:?}; there are: {there}");
         return Err(SourceError::Unavailable(why).into());
     }
-    recorded.extend([Track::Pointer, Track::Keys, Track::Windows]);
+    recorded.extend(tracks_of(&plan.input.backend()));
+    recorded.push(Track::Windows);
     if !matches!(plan.voice, Voice::None) {
         recorded.push(Track::Narration);
     }
     Ok(recorded)
+}
+
+/// The tracks that a backend feeds.
+fn tracks_of(backend: &Backend) -> Vec<Track> {
+    backend.tracks.iter().filter_map(|name| Track::from_name(name)).collect()
 }
 
 /// What the session is, but for its epoch.
@@ -500,7 +516,14 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
         task: None,
         expert: plan.project.as_ref().map(|(_, expert)| expert.clone()),
         consent_version: None,
-        capture: CaptureSettings { max_fps: plan.max_fps, microphone, narration_rate_hz, lossy: plan.lossy },
+        capture: CaptureSettings {
+            max_fps: plan.max_fps,
+            microphone,
+            narration_rate_hz,
+            lossy: plan.lossy,
+            clipboard_text: plan.clipboard_text,
+            sync: plan.sync.clone(),
+        },
         backends,
     }
 }

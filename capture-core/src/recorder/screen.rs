@@ -13,7 +13,7 @@ use praxis_bundle::manifest::Lossy;
 use praxis_bundle::messages::{GapReason, GeometryMessage, Mask, MaskReason, Rect};
 use praxis_bundle::screen::{Encoder, Snapshot, Times};
 
-use super::Context;
+use super::{Context, Notice};
 use crate::sources::{ScreenSource, SourceError, Stop, Wake};
 
 /// Longest wait without looking at the stop switch.
@@ -21,6 +21,10 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A full compare repairs what was not announced.
 const REPAIR_NANOS: u64 = 2_000_000_000;
 const PING_NANOS: u64 = 1_000_000_000;
+/// So many changes that were not announced, and announcements are not to be relied on.
+const MAX_MISSED: u64 = 3;
+/// What has not changed for so long has settled.
+const SETTLED_NANOS: u64 = 200_000_000;
 /// Another snapshot costs as much as so many pixels more in one.
 const SNAPSHOT_PIXELS: u64 = 60_000;
 /// Most snapshots for one picture.
@@ -95,7 +99,11 @@ pub(super) struct ScreenFeed {
     missed_damage: Arc<AtomicU64>,
     first_damage: Option<u64>,
     last_capture: u64,
+    /// When pixels were last found changed.
+    last_change: u64,
     failures: u32,
+    /// Whether pictures are compared at the frame rate, whatever is announced.
+    is_polling: bool,
 }
 
 impl ScreenFeed {
@@ -119,7 +127,9 @@ impl ScreenFeed {
             missed_damage,
             first_damage: None,
             last_capture: 0,
+            last_change: 0,
             failures: 0,
+            is_polling: false,
         }
     }
 
@@ -152,10 +162,13 @@ impl ScreenFeed {
             }
             if now >= next_repair {
                 self.try_capture(true)?;
-                next_repair = self.context.clock.now_nanos() + REPAIR_NANOS;
+                let wait = if self.is_polling { self.frame_nanos } else { REPAIR_NANOS };
+                next_repair = self.context.clock.now_nanos() + wait;
             }
-            match self.source.wait(LOOK)? {
-                Wake::Quiet => self.make_exact(),
+            let until_repair = Duration::from_nanos(next_repair.saturating_sub(now));
+            match self.source.wait(LOOK.min(until_repair))? {
+                Wake::Quiet if now.saturating_sub(self.last_change) >= SETTLED_NANOS => self.make_exact(),
+                Wake::Quiet => {}
                 Wake::GeometryChanged => {
                     self.follow_geometry()?;
                     self.try_capture(true)?;
@@ -203,14 +216,18 @@ impl ScreenFeed {
     fn capture(&mut self, is_full: bool) -> Result<(), SourceError> {
         let clock = self.context.clock.clone();
         let damage = self.source.take_damage()?;
-        self.last_capture = clock.now_nanos();
+        let now = clock.now_nanos();
         let first_damage = self.first_damage.take();
         // Together on all displays: a player that seeks then reads one stretch of the file for all of them.
-        if self.lanes.iter().any(|lane| lane.encoder.is_key_due(self.last_capture)) {
+        if self.lanes.iter().any(|lane| lane.encoder.is_key_due(now)) {
             self.lanes.iter_mut().for_each(|lane| lane.needs_key |= lane.encoder.has_changed_since_key());
         }
         for at in 0..self.lanes.len() {
             self.capture_lane(at, is_full, &damage, first_damage)?;
+        }
+        // A look that found nothing is no reason to let the next change wait.
+        if !is_full || self.last_change >= now {
+            self.last_capture = now;
         }
         self.alive();
         Ok(())
@@ -251,9 +268,18 @@ impl ScreenFeed {
             pixels: self.source.pixels(at),
         });
         let num_changed = lane.encoder.update(&snapshots.collect::<Vec<_>>());
+        if num_changed > 0 {
+            self.last_change = end;
+        }
         let is_unannounced = is_full && num_changed > 0 && !lane.needs_key && damage.is_empty();
         if is_unannounced && !are_masks_new && !self.source.is_damaged()? {
-            self.missed_damage.fetch_add(1, Ordering::Relaxed);
+            let num_missed = self.missed_damage.fetch_add(1, Ordering::Relaxed) + 1;
+            if num_missed >= MAX_MISSED && !self.is_polling {
+                self.is_polling = true;
+                let why = "the display does not announce all that changes on it: every picture is compared as a whole from now on";
+                tracing::warn!(num_missed, "{why}");
+                let _ = self.context.notices.send(Notice::Warning(format!("screen: {why}")));
+            }
         }
         if are_masks_new {
             // After the picture before and before this one, so it holds for this one.

@@ -13,7 +13,7 @@ use praxis_bundle::messages::{ClockMessage, GapReason, HealthMessage, Life, Trac
 use praxis_bundle::storage::StorageFile;
 use praxis_bundle::{Ending, Error, Track};
 
-use super::feeds::Peak;
+use super::feeds::Heard;
 use super::live_file::{LiveFile, Schedule, sync_failed};
 use super::{Context, Notice};
 use crate::clock::SessionClock;
@@ -39,7 +39,7 @@ impl Writer {
         context: Context,
         recorded: Vec<Track>,
         missed_damage: Arc<AtomicU64>,
-        peak: Peak,
+        heard: Heard,
     ) -> Result<Self, Error> {
         let (bytes, is_ending) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (queues, clock) = (context.queues.clone(), context.clock.clone());
@@ -48,7 +48,7 @@ impl Writer {
             context,
             recorded,
             missed_damage,
-            peak,
+            heard,
             bytes: bytes.clone(),
             lost: Vec::new(),
             is_told: false,
@@ -93,7 +93,7 @@ struct Work {
     context: Context,
     recorded: Vec<Track>,
     missed_damage: Arc<AtomicU64>,
-    peak: Peak,
+    heard: Heard,
     bytes: Arc<AtomicU64>,
     /// Tracks already reported without life.
     lost: Vec<Track>,
@@ -229,7 +229,8 @@ impl Work {
         }
         let message = HealthMessage {
             tracks,
-            narration_peak_dbfs: self.peak.take_since_second(),
+            narration_peak_dbfs: self.heard.take_since_second(),
+            narration_drift_ppm: self.heard.drift_ppm(),
             disk_free_bytes: self.live.room_bytes(),
             missed_damage: self.missed_damage.load(Ordering::Relaxed),
         };

@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
-use praxis_bundle::messages::{ClockMessage, GeometryMessage, KeyMessage, PointerMessage, Rect, Window};
+use praxis_bundle::messages::{
+    ClipboardMessage, ClockMessage, CursorMessage, GeometryMessage, KeyMessage, PointerMessage, Rect, Window,
+};
 
 /// Longest a source may take to notice that it should stop.
 pub const STOP_WITHIN: Duration = Duration::from_millis(250);
@@ -125,6 +127,10 @@ pub enum InputEvent {
     Pointer(u64, PointerMessage),
     /// A key event.
     Key(u64, KeyMessage),
+    /// The pointer looks like this from now on.
+    Cursor(u64, CursorMessage),
+    /// Something was copied.
+    Clipboard(u64, ClipboardMessage),
     /// Source clock and boot clock read together, about once a second.
     Clock(u64, ClockMessage),
     /// Proof of life: the source knows that it has seen all input so far. The first one says that nothing which
@@ -132,7 +138,7 @@ pub enum InputEvent {
     Alive,
 }
 
-/// Pointer and keys.
+/// Pointer, keys, the shape of the pointer and what is copied; its backend names which of these tracks it feeds.
 pub trait InputSource: Send {
     /// Its name and what it cannot give.
     fn backend(&self) -> Backend;
@@ -189,6 +195,18 @@ pub trait AudioSource: Send {
         let _ = stop;
         Err(SourceError::Lost("it cannot be opened again".into()))
     }
+}
+
+/// Something to measure with: a window that changes its colour while a key is pressed.
+pub trait Flash {
+    /// The code of the key.
+    fn keycode(&self) -> u32;
+
+    /// Changes the colour, presses the key and releases it, all at once.
+    ///
+    /// # Errors
+    /// `Lost` if the display server is gone.
+    fn flash(&mut self) -> Result<(), SourceError>;
 }
 
 /// What a [`WindowSource`] hands over.

@@ -3,7 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use super::{InputSource, Own, ScreenSource, SourceError, WindowSource, x11};
+use praxis_bundle::messages::Rect;
+
+use super::{Flash, InputSource, Own, ScreenSource, SourceError, WindowSource, x11};
 use crate::clock::SharedTime;
 
 /// The sources of the desktop this program runs on.
@@ -16,15 +18,16 @@ pub struct Desktop {
     pub windows: Box<dyn WindowSource>,
 }
 
-/// Opens the desktop that the environment names; what is the recorder's own is kept out of what its sources deliver.
+/// Opens the desktop that the environment names; what is the recorder's own is kept out of what its sources deliver, and
+/// the text that is copied unless it is asked for.
 ///
 /// # Errors
 /// `Unavailable` with what to do: no display, Wayland, a missing extension.
-pub fn open_desktop(time: &SharedTime, own: &Own) -> Result<Desktop, SourceError> {
+pub fn open_desktop(time: &SharedTime, own: &Own, has_clipboard_text: bool) -> Result<Desktop, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
     Ok(Desktop {
         screen: Box::new(x11::Screen::open(time.clone(), None, own)?),
-        input: Box::new(x11::Input::open(time.clone(), None, own)?),
+        input: Box::new(x11::Input::open_with(time.clone(), None, own, has_clipboard_text)?),
         windows: Box::new(x11::Windows::open(time.clone(), None)?),
     })
 }
@@ -53,6 +56,15 @@ pub fn find_desktop() -> Result<(), SourceError> {
 pub fn open_screen(time: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
     Ok(Box::new(x11::Screen::open(time.clone(), None, &Own::default())?))
+}
+
+/// Shows a window to measure with.
+///
+/// # Errors
+/// As [`open_desktop`].
+pub fn open_flash(rect: Rect) -> Result<Box<dyn Flash>, SourceError> {
+    refuse_wayland(|name| std::env::var(name).ok())?;
+    Ok(Box::new(x11::FlashWindow::open(None, rect)?))
 }
 
 /// Produces a key press without meaning and a pointer move, to prove that the input source sees them. Returns the key's code.

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use praxis_bundle::manifest::{Lossy, Outcome};
 use praxis_bundle::storage::Disk;
 
+use crate::calibration;
 use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, FIRST_MINUTE_BYTES, Plan, RecordError, Voice};
@@ -185,7 +186,7 @@ impl Studio {
     pub fn record(&self, title: &str) -> Result<(), StudioError> {
         self.take.start(self.time.clone(), || {
             let settings = self.settings();
-            let desktop = native::open_desktop(&self.time, &own(&settings)?)?;
+            let desktop = native::open_desktop(&self.time, &own(&settings)?, false)?;
             let displays = displays(&self.preview, &settings)?;
             self.preview.close();
             let title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
@@ -195,6 +196,8 @@ impl Studio {
                 displays,
                 max_fps: settings.max_fps.into(),
                 lossy: Lossy::Auto,
+                clipboard_text: false,
+                sync: calibration::last(),
                 title,
                 project: self.enrolment().map(|enrolment| (enrolment.project, enrolment.expert)),
                 reserve_bytes: u64::from(settings.keep_free_mib) << 20,

@@ -25,7 +25,7 @@ type Outcome = Result<String, String>;
 pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     let clocks: SharedTime = Arc::new(SystemTime);
     let mut report = Report { is_fine: true };
-    match native::open_desktop(&clocks, &Own::default()) {
+    match native::open_desktop(&clocks, &Own::default(), false) {
         Ok(mut desktop) => {
             report.line("screen", screen(&mut *desktop.screen))?;
             report.line("keys, pointer", input(&mut *desktop.input))?;
@@ -102,7 +102,7 @@ fn input(source: &mut dyn InputSource) -> Outcome {
             InputEvent::Alive => drop(ready.try_send(())),
             InputEvent::Key(_, key) => seen.0.push(key.keycode),
             InputEvent::Pointer(_, pointer) => seen.1 = Some((pointer.x_px, pointer.y_px)),
-            InputEvent::Clock(..) => {}
+            InputEvent::Cursor(..) | InputEvent::Clipboard(..) | InputEvent::Clock(..) => {}
         }
     };
     let stirred = std::thread::scope(|scope| {

@@ -11,6 +11,7 @@ use praxis_capture_core::library;
 use praxis_export::format::write_narration;
 use serde_json::{Value, json};
 
+use super::calibrate::lines_of;
 use super::{clock_text, printable, refuse_to_overwrite, size_text};
 use crate::Done;
 use crate::args::{Events, Frame, JsonFile, Narration};
@@ -55,6 +56,8 @@ fn info_json(info: &Info, sha256: &str) -> Value {
         "tracks": info.tracks.iter().map(track).collect::<Vec<_>>(),
         "gaps": info.gaps.iter().map(gap).collect::<Vec<_>>(),
         "markers": info.markers.iter().map(|(at, label)| json!({"at": at, "label": label})).collect::<Vec<_>>(),
+        "narration_drift_ppm": info.narration_drift_ppm,
+        "missed_damage": info.missed_damage,
         "damages": info.damages,
         "ending": info.ending,
         "recovery": info.recovery,
@@ -85,6 +88,15 @@ fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Resu
             size_text(facts.bytes),
             facts.drops
         )?;
+    }
+    if let Some(ppm) = info.narration_drift_ppm {
+        writeln!(out, "drift     narration: the microphone's clock is {ppm:+.1} parts per million off")?;
+    }
+    if info.missed_damage > 0 {
+        writeln!(out, "missed    screen: {} changes were not announced, and found later", info.missed_damage)?;
+    }
+    for line in info.manifest.capture.sync.iter().flat_map(lines_of) {
+        writeln!(out, "sync      {line}")?;
     }
     for (track, facts) in info.tracks.iter().filter(|(_, facts)| facts.lossy_tiles > 0) {
         writeln!(

@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod actions;
+mod calibrate;
 mod collected;
 mod doctor;
 mod export;
@@ -26,6 +27,7 @@ use crate::args::{Arguments, Command};
 pub(crate) fn run(command: Command) -> Result<Done> {
     match command {
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Calibrate(calibrate) => calibrate::run(&calibrate),
         Command::Record(record) => record::run(record),
         Command::List(list) => files::list(&list),
         Command::Info(file) => look::info(&file).map_err(naming(&file.file)),

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::Life;
 use praxis_bundle::storage::Disk;
+use praxis_capture_core::calibration;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::library;
 use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let signals = Signals::register()?;
     let recovery = spawn_recovery(folder.clone());
     let time: SharedTime = Arc::new(SystemTime);
-    let desktop = native::open_desktop(&time, &Own::default())?;
+    let desktop = native::open_desktop(&time, &Own::default(), arguments.clipboard_text)?;
     let voice = open_voice(&arguments, &time)?;
     let plan = Plan {
         storage: Arc::new(Disk),
@@ -49,6 +50,8 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         },
         max_fps: arguments.fps.into(),
         lossy: arguments.lossy.into(),
+        clipboard_text: arguments.clipboard_text,
+        sync: calibration::last(),
         title: arguments.title.clone(),
         project: project(),
         reserve_bytes: arguments.keep_free << 20,

@@ -34,6 +34,8 @@ fn main() -> Result<()> {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        clipboard_text: false,
+        sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
@@ -58,11 +60,26 @@ fn play(stage: &Stage, step: u32) {
     stage.paint(Rect { x_px: 650, y_px: y_px % 200, width_px: 50, height_px: 9 }, [1, colour[0], 7]);
     let kind = PointerKind::Move;
     let (display, button, dx, dy, modifiers, source_millis) = (None, None, None, None, vec![], Some(step));
-    let moved = PointerMessage { kind, x_px, y_px, display, button, dx, dy, modifiers, source_millis };
+    let (raw_dx, raw_dy, injected) = (Some(0.5), Some(-1.0), Some(false));
+    let moved = PointerMessage {
+        kind,
+        x_px,
+        y_px,
+        display,
+        button,
+        dx,
+        dy,
+        raw_dx,
+        raw_dy,
+        injected,
+        modifiers,
+        source_millis,
+    };
     stage.act(|at| InputEvent::Pointer(at, moved));
     let kind = if step.is_multiple_of(2) { KeyKind::Press } else { KeyKind::Release };
     let (text, keysym, modifiers, repeat) = (Some("k".into()), "k".into(), vec![], false);
-    let key = KeyMessage { kind, text, keysym, keycode: 45, modifiers, repeat, layout: 0, source_millis };
+    let key =
+        KeyMessage { kind, text, keysym, keycode: 45, modifiers, repeat, layout: 0, injected, source_millis };
     stage.act(|at| InputEvent::Key(at, key));
     stage.say((0..RATE_HZ / 100).map(|n| ((n * 91 + step * 7) % 3000) as i16).collect());
     if step.is_multiple_of(30) {

@@ -4,6 +4,7 @@
 //! slow to open nor one that hangs when closed holds anyone up.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -18,6 +19,8 @@ use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 const FIRST_SAMPLES: Duration = Duration::from_secs(5);
 /// No samples for so long means that the device is gone, whatever the sound server says.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How often it is looked at whether the device is still the one.
+const DEVICE_LOOK: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(100);
 /// Runs that may wait for us: about ten seconds of them.
@@ -58,9 +61,14 @@ impl Stream {
         let (time, name) = (time.clone(), device.map(str::to_owned));
         std::thread::spawn(move || {
             match start(time, name.as_deref(), rate_hz, &to_us) {
-                // Until the other end is dropped.
-                Ok(stream) => {
-                    let _: Result<(), _> = closed.recv();
+                Ok((stream, device)) => {
+                    // Until the other end is dropped.
+                    while let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(DEVICE_LOOK) {
+                        if let Err(error) = still_there(name.as_deref(), &device) {
+                            let _ = to_us.try_send(FromStream::Failed(error));
+                            break;
+                        }
+                    }
                     drop(stream);
                 }
                 Err(error) => drop(to_us.send(FromStream::Failed(error))),
@@ -120,10 +128,12 @@ impl Microphone {
 /// Names of the microphones there are.
 #[must_use]
 pub fn microphones() -> Vec<String> {
-    names_of(&hosts())
+    with_hosts(names_of)
 }
 
-fn names_of(hosts: &[(&'static str, cpal::Host)]) -> Vec<String> {
+pub(super) type Hosts = [(&'static str, cpal::Host)];
+
+fn names_of(hosts: &Hosts) -> Vec<String> {
     let devices = hosts.iter().flat_map(|(_, host)| host.input_devices().into_iter().flatten());
     devices.map(|device| name_of(&device)).collect()
 }
@@ -132,23 +142,35 @@ fn name_of(device: &cpal::Device) -> String {
     device.description().map(|description| description.name().to_owned()).unwrap_or_default()
 }
 
-/// The hosts that can be reached, the preferred one first.
-fn hosts() -> Vec<(&'static str, cpal::Host)> {
+/// Hands over the hosts that can be reached, the preferred one first.
+pub(super) fn with_hosts<T>(work: impl FnOnce(&Hosts) -> T) -> T {
+    /// Kept while the sound server lives: each new one keeps a client of it, of which it has few, until the program ends.
+    static KEPT: Mutex<Vec<(&'static str, cpal::Host)>> = Mutex::new(Vec::new());
+    let mut hosts = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_kept = |(name, host): &(&str, cpal::Host)| is_server(name) && host.input_devices().is_ok();
+    if !hosts.first().is_some_and(is_kept) {
+        *hosts = reach_hosts();
+    }
+    // With a sound server its devices are all there is; raw ones behind it are busy.
+    let is_all = hosts.first().is_some_and(|(_, host)| host.default_input_device().is_some());
+    let num_hosts = if is_all { 1 } else { hosts.len() };
+    work(&hosts[..num_hosts])
+}
+
+fn reach_hosts() -> Vec<(&'static str, cpal::Host)> {
     silence_audio_library();
     let ids = cpal::available_hosts().into_iter();
     let mut hosts: Vec<_> = ids.filter_map(|id| Some((id.name(), cpal::host_from_id(id).ok()?))).collect();
-    hosts.sort_by_key(|(name, _)| !name.eq_ignore_ascii_case("pulseaudio"));
-    // With a sound server its devices are all there is; raw ones behind it are busy.
-    if hosts.first().is_some_and(|(_, host)| host.default_input_device().is_some()) {
-        hosts.truncate(1);
-    }
+    hosts.sort_by_key(|(name, _)| !is_server(name));
     hosts
 }
 
-fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError> {
-    // Once: each look keeps a client of the sound server for as long as the program runs.
-    let hosts = hosts();
-    for (host_name, host) in &hosts {
+fn is_server(name: &str) -> bool {
+    name.eq_ignore_ascii_case("pulseaudio")
+}
+
+fn find(hosts: &Hosts, name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError> {
+    for (host_name, host) in hosts {
         let found = match name {
             None => host.default_input_device(),
             Some(name) => host
@@ -160,7 +182,7 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
             return Ok((*host_name, device));
         }
     }
-    let there = names_of(&hosts);
+    let there = names_of(hosts);
     Err(SourceError::Unavailable(match (name, there.is_empty()) {
         (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record without a voice".into(),
         (Some(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
@@ -168,13 +190,33 @@ fn find(name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError>
     }))
 }
 
+/// Whether the microphone is still the one that is recorded. A sound server gives a stream another one when its own is
+/// pulled out, and says nothing; and who named none follows the person who chooses another in the system's settings.
+fn still_there(name: Option<&str>, device: &str) -> Result<(), SourceError> {
+    with_hosts(|hosts| {
+        // Without a server nothing is moved; one that does not answer is noticed by the samples.
+        let Some((_, host)) = hosts.first().filter(|(name, _)| is_server(name)) else { return Ok(()) };
+        let Ok(mut devices) = host.input_devices() else { return Ok(()) };
+        if !devices.any(|each| name_of(&each) == device) {
+            return Err(SourceError::Lost(format!("the microphone {device:?} is gone")));
+        }
+        let chosen = host.default_input_device().map(|each| name_of(&each));
+        match chosen.filter(|chosen| name.is_none() && chosen != device) {
+            Some(chosen) => Err(SourceError::Lost(format!(
+                "the system's microphone is {chosen:?} now, no longer {device:?}"
+            ))),
+            None => Ok(()),
+        }
+    })
+}
+
 fn start(
     time: SharedTime,
     name: Option<&str>,
     rate_hz: u32,
     to_us: &SyncSender<FromStream>,
-) -> Result<cpal::Stream, SourceError> {
-    let (host, device) = find(name)?;
+) -> Result<(cpal::Stream, String), SourceError> {
+    let (host, device) = with_hosts(|hosts| find(hosts, name))?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
             "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record without a voice"
@@ -192,11 +234,12 @@ fn start(
             (open(&device, &config, &time, to_us).map_err(unusable)?, config)
         }
     };
-    let opened = FromStream::Opened { device: name_of(&device), rate_hz: config.sample_rate, host };
+    let device = name_of(&device);
+    let opened = FromStream::Opened { device: device.clone(), rate_hz: config.sample_rate, host };
     // Before the first run: the stream does not play yet.
     let _ = to_us.send(opened);
     stream.play().map_err(unusable)?;
-    Ok(stream)
+    Ok((stream, device))
 }
 
 fn open(

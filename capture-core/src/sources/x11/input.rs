@@ -6,7 +6,7 @@
 //! own windows, if input into them is to be left out ([`super::own_input`]).
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -25,11 +25,14 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
 
+use super::clipboard::Clipboard;
+use super::cursor::Cursor;
+use super::devices::{Devices, Moved, Origin, Scrolled};
 use super::keymap::{Keymap, keymap_requests, modifiers};
 use super::own_input::{LeftOut, Watcher};
 use super::server_time::ServerTime;
 use super::settings::pointer_settings;
-use super::{X11Error, connect, next_event};
+use super::{X11Error, atom, connect, next_event, property};
 use crate::clock::SharedTime;
 use crate::sources::{InputEvent, InputSource, Own, SourceError, Stop};
 
@@ -66,6 +69,32 @@ pub struct Input {
     own: Own,
     /// Follows the own windows, if input into them is to be left out.
     watcher: Option<Watcher>,
+    /// What the devices themselves report, where the server tells it.
+    devices: Option<Devices>,
+    /// The shape of the pointer, where the server tells it.
+    cursor: Option<Cursor>,
+    /// What is copied, where the server tells it.
+    clipboard: Option<Clipboard>,
+    /// What composes text before programs get it: keys are recorded, but not what it makes of them.
+    input_method: Option<String>,
+}
+
+/// Where events go, from several threads: those of one kind in the order of their times.
+struct Line<'a> {
+    sink: &'a (dyn Fn(InputEvent) + Sync),
+    newest_pointer_nanos: Mutex<u64>,
+}
+
+impl Line<'_> {
+    fn send(&self, event: InputEvent) {
+        let InputEvent::Pointer(nanos, message) = event else {
+            (self.sink)(event);
+            return;
+        };
+        let mut newest = self.newest_pointer_nanos.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = nanos.max(*newest);
+        (self.sink)(InputEvent::Pointer(*newest, message));
+    }
 }
 
 impl Input {
@@ -75,6 +104,19 @@ impl Input {
     /// `Unavailable` if it cannot be reached, lacks RECORD or XKB, or does not tell which windows are our own though
     /// input into them is to be left out.
     pub fn open(time: SharedTime, display: Option<&str>, own: &Own) -> Result<Self, SourceError> {
+        Self::open_with(time, display, own, false)
+    }
+
+    /// Opens a display as [`Self::open`] does; `has_clipboard_text` says whether the text that is copied is told.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(
+        time: SharedTime,
+        display: Option<&str>,
+        own: &Own,
+        has_clipboard_text: bool,
+    ) -> Result<Self, SourceError> {
         let (data, screen) = connect(display)?;
         let (control, _) = connect(display)?;
         if control.extension_information(record::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_none() {
@@ -96,6 +138,10 @@ impl Input {
         };
         let input = Self {
             begun_nanos: time.boot_nanos(),
+            devices: Devices::open(display)?,
+            cursor: Cursor::open(display)?,
+            clipboard: Clipboard::open(time.clone(), display, has_clipboard_text)?,
+            input_method: input_method(&control, root)?,
             time,
             display: display.map(str::to_owned),
             held: held_keys(&control)?,
@@ -180,7 +226,7 @@ impl Input {
     /// Reads events until the recording is ended.
     fn record(
         &self,
-        sink: &(dyn Fn(InputEvent) + Sync),
+        line: &Line<'_>,
         stop: &Stop,
         newest: &AtomicU64,
         held: &mut HashSet<u8>,
@@ -206,17 +252,91 @@ impl Input {
                 let nanos = mapped.min(self.time.boot_nanos()).max(newest.load(Ordering::SeqCst));
                 newest.store(nanos, Ordering::SeqCst);
                 let was_held = hold(&event, held);
-                if left_out.has(&event, nanos, was_held, keymap)? {
+                let reported = self.reported(&event, line)?;
+                if left_out.has(&event, nanos, was_held, keymap)? || reported.is_emulated {
                     continue;
                 }
-                if let Some(event) = understand(&event, nanos, was_held, keymap) {
-                    sink(event);
+                if let Some(event) = understand(&event, nanos, was_held, keymap, &reported) {
+                    line.send(event);
                 }
             }
         }
         // The replies end when the recording was ended, which only we do.
         if stop.is_stopped() { Ok(()) } else { Err(X11Error("the X server ended the recording".into())) }
     }
+}
+
+/// What a device said of an event.
+#[derive(Default)]
+struct Reported {
+    is_injected: Option<bool>,
+    /// Whether the server made it up, for programs that know no smooth scrolling.
+    is_emulated: bool,
+    /// For a move.
+    raw: Option<(f64, f64)>,
+}
+
+impl Input {
+    fn reported(&self, event: &KeyPressEvent, line: &Line<'_>) -> Result<Reported, X11Error> {
+        let Some(devices) = &self.devices else { return Ok(Reported::default()) };
+        let kind = event.response_type & 0x7f;
+        if kind == MOTION_NOTIFY_EVENT {
+            // Without a round trip, of which a fast mouse makes a thousand a second: what comes too late counts for the next.
+            let Moved { delta, is_injected } = devices.take_moved();
+            return Ok(Reported { is_injected, is_emulated: false, raw: delta });
+        }
+        devices.settle(&|scrolled| self.scroll(&scrolled, line))?;
+        let origin = devices.origin_of(kind, event.detail, event.time);
+        Ok(match origin {
+            Some(Origin { is_injected, is_emulated }) => {
+                Reported { is_injected: Some(is_injected), is_emulated, raw: None }
+            }
+            None => Reported::default(),
+        })
+    }
+
+    /// Sends a smooth step, unless it is over an own window.
+    fn scroll(&self, scrolled: &Scrolled, line: &Line<'_>) -> Result<(), X11Error> {
+        let mapped = self.server_time.lock().map_or(0, |mut time| time.boot_nanos(scrolled.millis));
+        let nanos = mapped.min(self.time.boot_nanos());
+        let (x, y) = (scrolled.pointer.root_x, scrolled.pointer.root_y);
+        if let Some(watcher) = &self.watcher
+            && watcher.is_at(x, y, nanos)?
+        {
+            return Ok(());
+        }
+        let message = PointerMessage {
+            kind: PointerKind::Scroll,
+            x_px: x.into(),
+            y_px: y.into(),
+            display: None,
+            button: None,
+            dx: Some(scrolled.dx),
+            dy: Some(scrolled.dy),
+            raw_dx: None,
+            raw_dy: None,
+            injected: Some(scrolled.is_injected),
+            modifiers: modifiers(scrolled.pointer.mask.into()),
+            source_millis: Some(scrolled.millis),
+        };
+        line.send(InputEvent::Pointer(nanos, message));
+        Ok(())
+    }
+}
+
+/// The name of an input method that programs of this display may use, by the servers that have said so; `None` without one.
+fn input_method(control: &RustConnection, root: Window) -> Result<Option<String>, X11Error> {
+    let servers = atom(control, "XIM_SERVERS")?;
+    let Some(list) = property(control, root, servers)? else { return Ok(None) };
+    for server in list.value32().into_iter().flatten() {
+        // The list may name servers that are gone.
+        if control.get_selection_owner(server)?.reply().is_ok_and(|reply| reply.owner != x11rb::NONE) {
+            let name = control.get_atom_name(server)?.reply()?.name;
+            let name = String::from_utf8_lossy(&name).into_owned();
+            return Ok(Some(name.trim_start_matches("@server=").to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes a recording context for all input, and for requests that change the keymap.
@@ -258,7 +378,13 @@ fn hold(event: &KeyPressEvent, held: &mut HashSet<u8>) -> bool {
 }
 
 /// An X event as ours. Key, button and motion events share one layout.
-fn understand(event: &KeyPressEvent, nanos: u64, was_held: bool, keymap: &mut Keymap) -> Option<InputEvent> {
+fn understand(
+    event: &KeyPressEvent,
+    nanos: u64,
+    was_held: bool,
+    keymap: &mut Keymap,
+    reported: &Reported,
+) -> Option<InputEvent> {
     let state = u16::from(event.state);
     let pointer = |kind, button, dx, dy| {
         let message = PointerMessage {
@@ -269,6 +395,9 @@ fn understand(event: &KeyPressEvent, nanos: u64, was_held: bool, keymap: &mut Ke
             button,
             dx,
             dy,
+            raw_dx: reported.raw.map(|(dx, _)| dx),
+            raw_dy: reported.raw.map(|(_, dy)| dy),
+            injected: reported.is_injected,
             modifiers: modifiers(state),
             source_millis: Some(event.time),
         };
@@ -286,6 +415,7 @@ fn understand(event: &KeyPressEvent, nanos: u64, was_held: bool, keymap: &mut Ke
                 modifiers: modifiers(state),
                 repeat: is_press && was_held,
                 layout: (state >> 13 & 3) as u8,
+                injected: reported.is_injected,
                 source_millis: Some(event.time),
             };
             Some(InputEvent::Key(nanos, message))
@@ -305,7 +435,20 @@ fn understand(event: &KeyPressEvent, nanos: u64, was_held: bool, keymap: &mut Ke
 
 impl InputSource for Input {
     fn backend(&self) -> Backend {
-        let mut cannot = vec!["smooth scrolling: wheel steps are whole".to_owned()];
+        let mut cannot = Vec::new();
+        if self.devices.is_none() {
+            let why = "smooth scrolling, raw motion, and which device an event comes from: the server lacks XInput 2.1";
+            cannot.push(why.to_owned());
+        }
+        if self.cursor.is_none() {
+            cannot.push("the shape of the pointer: the server lacks XFixes 2".into());
+        }
+        if self.clipboard.is_none() {
+            cannot.push("what is copied: the server lacks XFixes".into());
+        }
+        if let Some(name) = &self.input_method {
+            cannot.push(format!("text that the input method {name} composes: its keys are recorded as they were pressed"));
+        }
         if !self.has_idle_time {
             cannot.push("proof that no input was missed: the server does not tell its idle time".into());
         }
@@ -315,7 +458,10 @@ impl InputSource for Input {
         if !self.own.hotkeys.is_empty() {
             cannot.push("Praxis's own hotkeys: they are left out".into());
         }
-        Backend { tracks: vec!["pointer".into(), "keys".into()], name: "x11".into(), cannot }
+        let mut tracks = vec!["pointer".to_owned(), "keys".to_owned()];
+        tracks.extend(self.cursor.as_ref().map(|_| "cursor".to_owned()));
+        tracks.extend(self.clipboard.as_ref().map(|_| "clipboard".to_owned()));
+        Backend { tracks, name: "x11".into(), cannot }
     }
 
     fn settings(&self) -> (Keyboard, PointerSettings) {
@@ -327,6 +473,9 @@ impl InputSource for Input {
         // The keymap is bound to the thread that uses it.
         let mut keymap = Keymap::open(self.display.as_deref())?;
         let mut held = std::mem::take(&mut self.held);
+        let (mut cursor, mut clipboard) = (self.cursor.take(), self.clipboard.take());
+        let line = Line { sink, newest_pointer_nanos: Mutex::default() };
+        let line = &line;
         let (is_over, newest) = (AtomicBool::new(false), AtomicU64::new(0));
         let (to_control, started) = channel();
         let (this, over, newest) = (&*self, &is_over, &newest);
@@ -334,20 +483,44 @@ impl InputSource for Input {
             let control = scope.spawn(move || this.control(sink, stop, over, newest, started));
             if let Some(watcher) = &this.watcher {
                 scope.spawn(move || {
-                    while !over.load(Ordering::SeqCst) {
-                        // If the server is gone, the recording ends, too, and says so.
-                        if watcher.follow(STOP_LOOK).is_err() {
-                            break;
+                    while !over.load(Ordering::SeqCst) && watcher.follow(STOP_LOOK).is_ok() {}
+                });
+            }
+            // If the server is gone, the recording ends, too, and says so.
+            if let Some(devices) = &this.devices {
+                scope.spawn(move || {
+                    let scrolled = |scrolled| this.scroll(&scrolled, line);
+                    while !over.load(Ordering::SeqCst) && devices.follow(STOP_LOOK, &scrolled).is_ok() {}
+                });
+            }
+            if let Some(cursor) = &mut cursor {
+                scope.spawn(move || {
+                    while !over.load(Ordering::SeqCst)
+                        && let Ok(shape) = cursor.next(STOP_LOOK)
+                    {
+                        if let Some(shape) = shape {
+                            sink(InputEvent::Cursor(this.time.boot_nanos(), shape));
                         }
                     }
                 });
             }
-            let recorded = this.record(sink, stop, newest, &mut held, &mut keymap, &to_control);
+            if let Some(clipboard) = &mut clipboard {
+                scope.spawn(move || {
+                    while !over.load(Ordering::SeqCst)
+                        && let Ok(copied) = clipboard.next(STOP_LOOK)
+                    {
+                        if let Some((nanos, copied)) = copied {
+                            sink(InputEvent::Clipboard(nanos, copied));
+                        }
+                    }
+                });
+            }
+            let recorded = this.record(line, stop, newest, &mut held, &mut keymap, &to_control);
             drop(to_control);
             over.store(true, Ordering::SeqCst);
             (recorded, control.join())
         });
-        self.held = held;
+        (self.held, self.cursor, self.clipboard) = (held, cursor, clipboard);
         recorded?;
         match controlled {
             Ok(controlled) => Ok(controlled?),

@@ -3,6 +3,10 @@
 //! Every source has connections of its own, so none waits for another. A server that is gone is an error of the
 //! source, never of the process.
 
+mod clipboard;
+mod cursor;
+mod devices;
+mod flash;
 mod input;
 mod keymap;
 mod own;
@@ -14,6 +18,7 @@ mod shm;
 mod stir;
 mod windows;
 
+pub use flash::FlashWindow;
 pub use input::Input;
 pub use screen::Screen;
 pub use stir::stir_input;
@@ -95,11 +100,18 @@ fn next_event(connection: &RustConnection, timeout: Duration) -> Result<Option<E
     if let Some(event) = connection.poll_for_event()? {
         return Ok(Some(event));
     }
+    wait_readable(connection, timeout)?;
+    Ok(connection.poll_for_event()?)
+}
+
+/// Waits until the server has sent something, at most `timeout`.
+fn wait_readable(connection: &RustConnection, timeout: Duration) -> Result<(), X11Error> {
+    connection.flush()?;
     let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
     let mut fds = [PollFd::from_borrowed_fd(connection.stream().as_fd(), PollFlags::IN)];
     // Interrupted by a signal counts as a timeout: callers loop.
     let _ = poll(&mut fds, Some(&timeout));
-    Ok(connection.poll_for_event()?)
+    Ok(())
 }
 
 fn atom(connection: &RustConnection, name: &str) -> Result<Atom, X11Error> {

@@ -7,12 +7,10 @@
 //! key that went to an own window does not change what is typed elsewhere.
 
 use std::collections::HashSet;
-use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use praxis_bundle::messages::Modifier;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, InputFocus, KEY_PRESS_EVENT,
@@ -22,7 +20,7 @@ use x11rb::rust_connection::RustConnection;
 
 use super::keymap::{Keymap, modifiers};
 use super::own::{OwnWindows, outermost_around};
-use super::{X11Error, connect};
+use super::{X11Error, connect, wait_readable};
 use crate::clock::SharedTime;
 use crate::sources::SourceError;
 use crate::sources::own::{Hotkey, Own};
@@ -52,11 +50,7 @@ impl Watcher {
 
     /// Follows what happens until `timeout` is over, or for a moment.
     pub(super) fn follow(&self, timeout: Duration) -> Result<(), X11Error> {
-        self.connection.flush()?;
-        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        let mut fds = [PollFd::from_borrowed_fd(self.connection.stream().as_fd(), PollFlags::IN)];
-        // Interrupted by a signal counts as a timeout: the caller comes again.
-        let _ = poll(&mut fds, Some(&timeout));
+        wait_readable(&self.connection, timeout)?;
         self.up_to_date().map(drop)
     }
 
@@ -71,7 +65,7 @@ impl Watcher {
     }
 
     /// Whether a click at that place and time went to an own window, or to its frame.
-    fn is_at(&self, x: i16, y: i16, nanos: u64) -> Result<bool, X11Error> {
+    pub(super) fn is_at(&self, x: i16, y: i16, nanos: u64) -> Result<bool, X11Error> {
         // The server knows about windows that let clicks through.
         let child = self.connection.translate_coordinates(self.root, self.root, x, y)?.reply()?.child;
         let windows = self.up_to_date()?;

@@ -27,7 +27,7 @@ pub fn stir_input(display: Option<&str>) -> Result<u32, SourceError> {
 }
 
 /// The highest key code without a symbol.
-fn idle_key(connection: &RustConnection) -> Result<Option<u8>, X11Error> {
+pub(super) fn idle_key(connection: &RustConnection) -> Result<Option<u8>, X11Error> {
     let (first, last) = (connection.setup().min_keycode, connection.setup().max_keycode);
     let mapping = connection.get_keyboard_mapping(first, last - first + 1)?.reply()?;
     let symbols = mapping.keysyms.chunks_exact(mapping.keysyms_per_keycode.max(1).into());
