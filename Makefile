@@ -53,6 +53,7 @@ bench: setup ## Recording against ffmpeg and uploads against a bare server, in p
 	$(TARGET)/release/bench record --json $(TARGET)/bench-record.json
 	$(TARGET)/release/bench upload
 	$(TARGET)/release/bench grabs
+	$(TARGET)/release/bench latency
 	cargo bench --locked -p praxis-bundle
 	cargo run --release --locked -p praxis-bundle --example long_bundle -- $(abspath $(TARGET))/hour.mcap 60
 	rm -f $(TARGET)/flashes.mcap

@@ -96,7 +96,7 @@ mod tests {
             feed(&mut drift, ppm, 0, 20, 1e9);
             assert_eq!(drift.ppm(), None);
             feed(&mut drift, ppm, 20, 1_000, 1e9);
-            feed(&mut drift, ppm, 5_000, 2_000, 3e9);
+            feed(&mut drift, ppm, 5_000, 2_000, 9e9);
             let found = drift.ppm().unwrap();
             assert!((found - ppm).abs() < 1.0, "{ppm}: {found}");
         }

@@ -168,6 +168,38 @@ mod tests {
     }
 
     #[test]
+    fn eight_hours_of_a_drifting_microphone_are_told_to_five_milliseconds_by_the_clock_track() {
+        const RATE: u32 = 8_000;
+        const RUN: u64 = 800;
+        for ppm in [-500.0, 500.0] {
+            let mut blocks = NarrationBlocks::new(RATE);
+            let mut drift = praxis_bundle::drift::Drift::default();
+            let truth = |position: u64| 1e9 + position as f64 * 1e9 / (f64::from(RATE) * (1.0 + ppm * 1e-6));
+            let mut pairs: Vec<(u64, u64)> = Vec::new();
+            for run in 0..8 * 3_600 * u64::from(RATE) / RUN {
+                let late = run.wrapping_mul(2_654_435_761) % 4_000_000;
+                let position = run * RUN;
+                blocks.push(position, &[0; RUN as usize], truth(position) as u64 + late, &mut |out| {
+                    if let Out::Clock(nanos, ClockMessage::Narration { sample_position, rate_hz }) = out {
+                        drift.note(sample_position, rate_hz, nanos);
+                        pairs.push((sample_position, nanos));
+                    }
+                });
+            }
+            assert_eq!(pairs.len(), 8 * 3_600);
+            // A reader lays a sample between the two pairs around it.
+            let worst = pairs.windows(2).map(|pair| {
+                let middle = u64::midpoint(pair[0].0, pair[1].0);
+                (u64::midpoint(pair[0].1, pair[1].1) as f64 - truth(middle)).abs()
+            });
+            let worst = worst.fold(0.0, f64::max);
+            assert!(worst < 5e6, "{ppm} ppm: a sample is {} ms off", worst / 1e6);
+            let found = drift.ppm().unwrap();
+            assert!((found - ppm).abs() < 0.5, "{ppm} ppm: {found}");
+        }
+    }
+
+    #[test]
     fn a_hole_in_the_positions_stays_a_hole_and_a_flush_shifts_nothing() {
         let mut blocks = NarrationBlocks::new(16_000);
         let mut found = Vec::new();

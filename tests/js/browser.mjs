@@ -62,6 +62,38 @@ export async function assertSamePicture(page, file, what) {
   assert.ok(found.data.equals(expected.data), `${what}: the picture at ${at} ns is not that of the bundle`);
 }
 
+/** Holds that the pointer is drawn where it was at the time that is shown, in the shape that it had. */
+export async function assertPointer(page, file) {
+  const { nanos } = await stage(page);
+  const latest = (track) => {
+    const lines = execFileSync(praxis, ['events', file, '--track', track], { encoding: 'utf8' }).trim().split('\n');
+    return lines.map((line) => JSON.parse(line)).findLast(({ session_time_nanos }) => session_time_nanos <= nanos);
+  };
+  const [pointer, cursor] = [latest('pointer'), latest('cursor')];
+  const shape = PNG.sync.read(Buffer.from(cursor.png, 'base64'));
+  const isDrawn = () =>
+    page.evaluate(
+      ({ data, width, left, top }) => {
+        const [overlay, picture] = ['overlay', 'picture'].map((name) => document.querySelector(`canvas.${name}`));
+        const [over, under] = [overlay.getBoundingClientRect(), picture.getBoundingClientRect()];
+        if (under.width !== picture.width || devicePixelRatio !== 1) return 'the picture is not shown pixel for pixel';
+        const [x, y] = [under.left - over.left + left, under.top - over.top + top];
+        const drawn = overlay.getContext('2d').getImageData(x, y, width, data.length / 4 / width).data;
+        let numOpaque = 0;
+        for (let at = 0; at < data.length; at += 4) {
+          if (data[at + 3] !== 255) continue;
+          numOpaque++;
+          for (const part of [0, 1, 2, 3]) if (data[at + part] !== drawn[at + part]) return `pixel ${at / 4} is not that of the shape`;
+        }
+        return numOpaque > 10 ? '' : 'the shape has no pixels';
+      },
+      { data: [...shape.data], width: shape.width, left: pointer.x_px - cursor.hot_x_px, top: pointer.y_px - cursor.hot_y_px },
+    );
+  // The shape is decoded beside the picture.
+  for (let tries = 0; tries < 50 && (await isDrawn()); tries++) await page.waitForTimeout(100);
+  assert.equal(await isDrawn(), '', `${cursor.name} at ${pointer.x_px}, ${pointer.y_px}`);
+}
+
 export async function place(page, share) {
   const box = await page.locator('.timeline .body').boundingBox();
   return [box.x + 1 + share * (box.width - 2), box.y + 40];

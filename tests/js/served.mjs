@@ -1,11 +1,11 @@
-// A real session as `praxis open` and the collector serve it: the same pictures, the expert's actions, no complaint of the browser.
+// A real session as `praxis open` and the collector serve it: the same pictures, the pointer in its shape, the expert's actions, no complaint of the browser.
 //
 // BUNDLE is the file, OPENED the address that `praxis open` printed, COLLECTOR a collector that has it under TITLE, TOKEN a
 // reviewer's; PRAXIS is the program, CHROMIUM the browser.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { assertSamePicture, calm, launch, opened, place, stage } from './browser.mjs';
+import { assertPointer, assertSamePicture, calm, launch, opened, place, stage } from './browser.mjs';
 
 const { BUNDLE, OPENED, COLLECTOR, TOKEN, TITLE } = process.env;
 
@@ -26,6 +26,7 @@ async function assertPlays(page) {
   await calm(page);
   assert.notEqual((await stage(page)).at, at);
   await assertSamePicture(page, BUNDLE, 'at the first action');
+  await assertPointer(page, BUNDLE);
 }
 
 test('praxis open', () => opened(browser, OPENED, assertPlays));

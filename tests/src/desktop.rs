@@ -226,7 +226,10 @@ impl VirtualDesktop {
         let (mode, w, h) = (format!("{width}x{height}"), width.to_string(), height.to_string());
         let timings = ["--newmode", &mode, "0", &w, "0", "0", "0", &h, "0", "0", "0"];
         let steps = [&timings[..], &["--addmode", "screen", &mode], &["--output", "screen", "--mode", &mode]];
-        for step in steps {
+        // A mode that is known already was added before.
+        let known = self.command("xrandr").output()?;
+        let is_known = String::from_utf8_lossy(&known.stdout).contains(&format!(" {mode} "));
+        for step in &steps[if is_known { 2 } else { 0 }..] {
             ensure!(self.command("xrandr").args(step).status()?.success(), "xrandr {}", step.join(" "));
         }
         Ok(())

@@ -28,6 +28,7 @@ fn a_real_session_is_played_by_praxis_open_and_by_the_collector() -> Result<()> 
     desktop.terminal(10, 10, &["cat"])?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--title", "Played by a reviewer"])?;
+    desktop.xdotool(&["mousemove", "100", "100"])?;
     desktop.speak("what is said while the work is done")?;
     desktop.xdotool(&["type", "--delay", "60", "typed by the expert\n"])?;
     desktop.xdotool(&["mousemove", "700", "500", "click", "1"])?;

@@ -274,7 +274,7 @@ fn an_interrupted_session_is_recovered_at_the_next_start_and_the_display_may_die
     let recording = Recording::start(&desktop, folder.path(), &[])?;
     desktop.kill_display();
     wait_until("a notice", || {
-        Ok(std::fs::read_to_string(folder.path().join("log"))?.contains("pointer, keys: "))
+        Ok(std::fs::read_to_string(folder.path().join("log"))?.contains("pointer, keys, cursor, clipboard: "))
     })?;
     let (bundle, code) = recording.stop(Signal::INT)?;
     assert_eq!(code, Some(3), "finished, but data was lost");
@@ -282,7 +282,7 @@ fn an_interrupted_session_is_recovered_at_the_next_start_and_the_display_may_die
     let facts = info(&bundle)?;
     let lost: Vec<_> =
         facts["gaps"].as_array().unwrap().iter().filter(|gap| gap["reason"] == "source_lost").collect();
-    for track in ["screen/0", "keys", "pointer", "windows"] {
+    for track in ["screen/0", "keys", "pointer", "cursor", "clipboard", "windows"] {
         assert!(lost.iter().any(|gap| gap["track"] == track), "{track} has no gap: {lost:?}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path())?.map(|entry| entry.unwrap().file_name()).collect();

@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use praxis_bundle::Track;
 use praxis_bundle::manifest::{Backend, EndReason, Lossy};
 use praxis_bundle::messages::{
-    self, GapReason, KeyKind, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect,
+    self, ClockMessage, GapReason, KeyKind, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect,
 };
 use praxis_capture_core::clock::{SharedTime, SystemTime, Time};
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, Recorder, Voice};
@@ -22,7 +22,6 @@ use praxis_capture_core::sources::{
 };
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
-use praxis_tests::fingers::Fingers;
 use praxis_tests::painter::Brush;
 
 fn time() -> SharedTime {
@@ -163,57 +162,6 @@ fn a_wav_file_keeps_the_contract() -> Result<()> {
 }
 
 #[test]
-fn text_is_right_in_every_layout_and_for_characters_that_no_layout_has() -> Result<()> {
-    let desktop = VirtualDesktop::start(320, 240)?;
-    let check = |what: &str, keys: &dyn Fn() -> Result<()>, expected: &str| -> Result<()> {
-        let mut input = x11::Input::open(time(), Some(&desktop.display), &Own::default())?;
-        let typed = contract::typed(&mut input, keys)?;
-        ensure!(typed == expected, "{what}: typed {expected:?}, read {typed:?}");
-        Ok(())
-    };
-    let layout = |arguments: &[&str]| -> Result<()> {
-        ensure!(desktop.command("setxkbmap").args(arguments).status()?.success(), "setxkbmap {arguments:?}");
-        Ok(())
-    };
-    let fingers = Fingers::new(&desktop.display)?;
-    // 24 is the key right of Tab, 38 that right of Caps Lock, 50 Shift, 66 Caps Lock, 108 AltGr or, by the option
-    // grp:toggle, the switch to the next layout.
-    let press = |keys: &[u8]| fingers.press(keys);
-    let held = |held: u8, keys: &[u8]| fingers.press_with(held, keys);
-    check("US", &|| press(&[24, 38, 65, 36, 23]), "qa \n\t")?;
-    check("Shift", &|| held(50, &[24, 10, 38]), "Q!A")?;
-    check("Caps Lock", &|| press(&[66, 24, 10, 66, 24]), "Q1q")?;
-    check("Control", &|| held(37, &[24, 38]), "")?;
-    layout(&["de"])?;
-    check("German", &|| press(&[29, 34, 47, 20]), "züöß")?;
-    check("AltGr", &|| held(108, &[24, 26, 16, 58]), "@€{µ")?;
-    // dead_acute, then e; dead_circumflex, then o; dead_acute, then x, which has none.
-    check("dead keys", &|| press(&[21, 26, 49, 32, 21, 53]), "éô")?;
-    layout(&["gr"])?;
-    check("Greek", &|| press(&[38, 56]), "αβ")?;
-    layout(&["us,ru", "-option", "grp:toggle"])?;
-    let both = || {
-        press(&[24])?;
-        press(&[108, 24])?;
-        press(&[108, 24])
-    };
-    check("layout switch while recording", &both, "qйq")?;
-    layout(&["us", "-option", ""])?;
-    let load = || {
-        press(&[29])?;
-        layout(&["de"])?;
-        press(&[29])?;
-        layout(&["us"])?;
-        press(&[29])
-    };
-    check("another keymap loaded while recording", &load, "yzy")?;
-    // No layout has these: each is put on a spare key for a moment.
-    let text = "€ß→é∀ж漢😀 Łódź naïve a";
-    check("spare keys", &|| desktop.xdotool(&["type", "--delay", "2", text]).map(drop), text)?;
-    check("spare keys at full speed", &|| desktop.xdotool(&["type", "--delay", "0", text]).map(drop), text)
-}
-
-#[test]
 fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Result<()> {
     let mut desktop = VirtualDesktop::start(320, 240)?;
     let settings = |desktop: &VirtualDesktop| -> Result<_> {
@@ -228,32 +176,118 @@ fn what_the_desktop_counts_as_a_double_click_is_read_from_its_settings() -> Resu
     wait_until("a settings manager", || Ok(settings(&desktop)? == (Some(350), Some(9))))
 }
 
-/// The machine's clocks, as if it had slept for so long.
+/// The machine's clocks, as if it had slept for so long, and as if its wall clock had been set by so much.
 #[derive(Default)]
-struct Sleepy(AtomicU64);
+struct Moved {
+    slept_nanos: AtomicU64,
+    set_nanos: AtomicI64,
+}
 
-impl Time for Sleepy {
+impl Time for Moved {
     fn boot_nanos(&self) -> u64 {
-        SystemTime.boot_nanos() + self.0.load(Ordering::SeqCst)
+        SystemTime.boot_nanos() + self.slept_nanos.load(Ordering::SeqCst)
     }
     fn monotonic_nanos(&self) -> u64 {
         SystemTime.monotonic_nanos()
     }
     fn wall_nanos(&self) -> u64 {
-        SystemTime.wall_nanos() + self.0.load(Ordering::SeqCst)
+        let nanos = SystemTime.wall_nanos() + self.slept_nanos.load(Ordering::SeqCst);
+        nanos.saturating_add_signed(self.set_nanos.load(Ordering::SeqCst))
     }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_moves_no_message_and_is_told_by_the_clock_track() -> Result<()> {
+    const HOUR: i64 = 3_600_000_000_000;
+    let folder = tempfile::tempdir()?;
+    let clocks = Arc::new(Moved::default());
+    let time: SharedTime = clocks.clone();
+    let stage = Stage::new(time.clone(), &[(64, 64)]);
+    let recorder = Recorder::start(time, plan_of(folder.path(), &stage, Voice::None))?;
+    let mut acted = Vec::new();
+    for (at, set_nanos) in [0, HOUR, -HOUR].into_iter().enumerate() {
+        clocks.set_nanos.store(set_nanos, Ordering::SeqCst);
+        acted.push(recorder.elapsed_nanos());
+        stage.act(pointer_at(at as i32, 1));
+        let until = recorder.elapsed_nanos() + 1_500_000_000;
+        wait_until("a pair of clocks", || Ok(recorder.elapsed_nanos() > until))?;
+    }
+    let notices: Vec<_> = recorder.notices.try_iter().collect();
+    assert_eq!(notices, []);
+    let recorded = recorder.stop(EndReason::Stopped, None, None)?;
+    let (mut moves, mut set) = (Vec::new(), Vec::new());
+    let epoch = praxis_bundle::file::info_of(&recorded.path)?.manifest.epoch_wall_nanos;
+    praxis_bundle::file::for_each_message(&recorded.path, |channel, _, nanos, data| {
+        match channel.track {
+            Track::Pointer => moves.push(nanos),
+            Track::Clock => {
+                if let ClockMessage::System { wall_nanos, .. } = serde_json::from_slice(data).unwrap() {
+                    let hours = (wall_nanos as i64 - (epoch + nanos) as i64) as f64 / HOUR as f64;
+                    set.push(hours.round() as i64);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    assert_eq!(moves.len(), 3);
+    for (moved, acted) in moves.iter().zip(&acted) {
+        assert!(moved.abs_diff(*acted) < 200_000_000, "{moves:?} {acted:?}");
+    }
+    set.dedup();
+    assert_eq!(set, [0, 1, -1], "hours by which the wall clock was off");
+    let info = praxis_bundle::file::info_of(&recorded.path)?;
+    assert_eq!((info.gaps.len(), info.damages.len()), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_display_that_does_not_announce_its_changes_is_looked_at_all_the_time() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stage = Stage::new(time(), &[(64, 64)]);
+    let recorder = Recorder::start(time(), plan_of(folder.path(), &stage, Voice::None))?;
+    let rect = |n: u32| Rect { x_px: n as i32 * 8, y_px: 8, width_px: 8, height_px: 8 };
+    let num_pictures = || {
+        let status = recorder.status();
+        status.tracks.iter().find(|track| track.track == "screen/0").map_or(0, |track| track.messages)
+    };
+    let mut notices = Vec::new();
+    for n in 0..3 {
+        let before = num_pictures();
+        stage.paint_unannounced(rect(n), [9, 99, 200]);
+        wait_until("a missed change to be found", || Ok(num_pictures() > before))?;
+        notices.extend(recorder.notices.try_iter());
+        assert_eq!(notices.len(), usize::from(n == 2), "{notices:?}");
+    }
+    // From here on the wait is that for the next picture, not for the next full compare.
+    let mut waits = Vec::new();
+    for n in 3..8 {
+        let (before, painted) = (num_pictures(), recorder.elapsed_nanos());
+        stage.paint_unannounced(rect(n), [9, 99, 200]);
+        wait_until("a change to be found", || Ok(num_pictures() > before))?;
+        waits.push(recorder.elapsed_nanos() - painted);
+    }
+    waits.sort_unstable();
+    assert!(waits[2] < 1_000_000_000, "the median of {waits:?} ns is that of full compares");
+    let recorded = recorder.stop(EndReason::Stopped, None, None)?;
+    let info = praxis_bundle::file::info_of(&recorded.path)?;
+    assert!(info.missed_damage >= 8, "{}", info.missed_damage);
+    let picture = praxis_bundle::file::picture_at(&recorded.path, 0, u64::MAX)?;
+    let painted = picture.bgr.chunks(3).filter(|pixel| *pixel == [9, 99, 200]).count();
+    assert_eq!(painted, 8 * 64);
+    Ok(())
 }
 
 #[test]
 fn a_computer_that_slept_leaves_a_gap_as_long_as_its_sleep_and_goes_on() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let sleepy = Arc::new(Sleepy::default());
+    let sleepy = Arc::new(Moved::default());
     let time: SharedTime = sleepy.clone();
     let stage = Stage::new(time.clone(), &[(64, 64)]);
     let recorder = Recorder::start(time, plan_of(folder.path(), &stage, Voice::None))?;
     let asleep = 8 * 3_600_000_000_000;
     stage.act(pointer_at(1, 1));
-    sleepy.0.fetch_add(asleep, Ordering::SeqCst);
+    sleepy.slept_nanos.fetch_add(asleep, Ordering::SeqCst);
     let mut notices = Vec::new();
     wait_until("the sleep to be said", || {
         notices.extend(recorder.notices.try_iter());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use praxis_bundle::Track;
 use praxis_bundle::drift::Drift;
-use praxis_bundle::messages::{ClockMessage, CursorMessage, GapReason, GeometryMessage, Rect, WindowsMessage};
+use praxis_bundle::messages::{ClockMessage, CursorMessage, GapReason, GeometryMessage, PointerKind, Rect, WindowsMessage};
 use praxis_bundle::narration::encode_pcm;
 
 use super::screen::ScreenFeed;
@@ -128,7 +128,9 @@ impl InputLink {
         let Context { clock, queues, .. } = &self.context;
         match event {
             InputEvent::Pointer(at, mut message) => {
-                let Some(nanos) = clock.at(at) else { return };
+                // Where the pointer was when the session began holds from its epoch on.
+                let is_place = message.kind == PointerKind::Move;
+                let Some(nanos) = clock.at(at).or(is_place.then_some(0)) else { return };
                 message.display = self.geometry.read().ok().and_then(|geometry| {
                     let mut recorded = geometry.displays.iter().filter(|display| display.is_recorded);
                     let is_inside = |rect: Rect| rect.contains(message.x_px, message.y_px);

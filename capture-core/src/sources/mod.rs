@@ -123,7 +123,7 @@ pub trait ScreenSource: Send {
 /// What an [`InputSource`] hands over. Times are of the boot clock in nanoseconds, and per kind never decrease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputEvent {
-    /// A pointer event; `display` is left null, the recorder fills it in.
+    /// A pointer event; `display` is left null, the recorder fills it in. The first move says where the pointer is.
     Pointer(u64, PointerMessage),
     /// A key event.
     Key(u64, KeyMessage),

@@ -1,4 +1,4 @@
-//! Benches: `bench record`, `bench upload`, `bench grabs`, `bench player`, `bench export`. Prints figures and ratios of paired runs; asserts nothing about time.
+//! Benches: `bench record`, `bench upload`, `bench grabs`, `bench latency`, `bench player`, `bench export`. Prints figures and ratios of paired runs; asserts nothing about time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use praxis_capture_core::sources::{Own, ScreenSource as _, x11};
 use praxis_tests::collector::{Collector, Expert, Http};
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::own_window::OwnWindow;
-use praxis_tests::{export_bench, player_bench, processes, record_bench};
+use praxis_tests::{export_bench, latency_bench, player_bench, processes, record_bench};
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -31,10 +31,11 @@ fn main() -> Result<()> {
         ["record", ref plan @ ..] => record_bench::run(&record_bench::Plan::parse(plan)?),
         ["upload"] => upload(),
         ["grabs"] => grabs(),
+        ["latency"] => latency_bench::run(),
         ["player", hour, flashes] => player_bench::run(hour.as_ref(), flashes.as_ref()),
         ["export", hour, minute] => export_bench::run(hour.as_ref(), minute.as_ref()),
         _ => bail!(
-            "usage: bench record [--seconds N] [--phase NAME]… [--json FILE] | upload | grabs | player HOUR FLASHES | export HOUR MINUTE"
+            "usage: bench record [--seconds N] [--phase NAME]… [--json FILE] | upload | grabs | latency | player HOUR FLASHES | export HOUR MINUTE"
         ),
     }
 }

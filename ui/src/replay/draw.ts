@@ -1,5 +1,6 @@
 // Draws a scene of the overlay on a canvas, in root pixels of the recorded desktop.
 import type { Scene } from './overlay';
+import type { Shape } from './shapes';
 
 export interface Look {
   accent: string;
@@ -50,12 +51,24 @@ export function drawScene(context: CanvasRenderingContext2D, scene: Scene, place
       context.setLineDash([]);
     }
   }
-  if (scene.pointer) drawPointer(context, at(scene.pointer), Math.max(pixelRatio, place.scale), scene.isPressed);
+  if (scene.pointer) {
+    const scale = Math.max(pixelRatio, place.scale);
+    if (scene.shape) drawShape(context, at(scene.pointer), scale, scene.shape);
+    else drawArrow(context, at(scene.pointer), scale, scene.isPressed);
+  }
   context.restore();
 }
 
-/** The default arrow: which shape it had is not recorded. Its tip is the position. */
-function drawPointer(context: CanvasRenderingContext2D, [x, y]: [number, number], scale: number, isPressed: boolean): void {
+/** The pointer as it looked; nothing if it was hidden. */
+function drawShape(context: CanvasRenderingContext2D, [x, y]: [number, number], scale: number, shape: Shape): void {
+  const { picture, hotX, hotY } = shape;
+  if (!picture) return;
+  context.globalAlpha = 1;
+  context.drawImage(picture, x - hotX * scale, y - hotY * scale, picture.width * scale, picture.height * scale);
+}
+
+/** An arrow where it is not known how the pointer looked. Its tip is the position. */
+function drawArrow(context: CanvasRenderingContext2D, [x, y]: [number, number], scale: number, isPressed: boolean): void {
   const points = [[0, 0], [0, 16], [3.7, 12.6], [6.1, 18.2], [8.6, 17.1], [6.2, 11.7], [11.2, 11.7]];
   context.globalAlpha = 1;
   context.beginPath();

@@ -1,10 +1,12 @@
-// What is drawn above the picture: the pointer, ripples of clicks, trails of drags; taken from the messages of a time.
+// What is drawn above the picture: the pointer in its shape, ripples of clicks, trails of drags; taken from the messages of a time.
 //
 // Messages are read in stretches of some seconds, and only the newest few stretches are kept.
 import { isCancelled } from './client';
 import type { Client } from './client';
 import type { Message } from './decode/bundle';
-import type { KeyMessage, PointerMessage } from './decode/types';
+import type { CursorMessage, KeyMessage, PointerMessage } from './decode/types';
+import { Shapes } from './shapes';
+import type { Shape } from './shapes';
 
 const STRETCH_NANOS = 5_000_000_000;
 const MAX_STRETCHES = 24;
@@ -16,6 +18,7 @@ const DRAG_NANOS = 600_000_000;
 interface Stretch {
   pointer: Message<PointerMessage>[];
   keys: Message<KeyMessage>[];
+  cursor: Message<CursorMessage>[];
 }
 
 export interface Point {
@@ -31,6 +34,8 @@ export interface Ripple extends Point {
 
 export interface Scene {
   pointer: Point | undefined;
+  /** How it looks; undefined if that is not recorded. */
+  shape: Shape | undefined;
   isPressed: boolean;
   ripples: Ripple[];
   /** Where the pointer was of late, oldest first; `age` from 0 to 1. */
@@ -43,6 +48,7 @@ export class Overlay {
   version = 0;
   private readonly stretches = new Map<number, Stretch>();
   private readonly asked = new Set<number>();
+  private readonly shapes = new Shapes(() => this.version++);
 
   constructor(private readonly client: Client) {}
 
@@ -59,10 +65,12 @@ export class Overlay {
 
   sceneAt(nanos: number): Scene {
     const messages = this.around(nanos, 'pointer').filter((each) => each.nanos <= nanos);
-    const scene: Scene = { pointer: undefined, isPressed: false, ripples: [], trail: [], drag: [] };
+    const scene: Scene = { pointer: undefined, shape: undefined, isPressed: false, ripples: [], trail: [], drag: [] };
     const last = messages.at(-1);
     if (!last) return scene;
     scene.pointer = pointOf(last.message);
+    const cursor = this.around(nanos, 'cursor').findLast((each) => each.nanos <= nanos);
+    scene.shape = cursor && this.shapes.of(cursor.message);
     let press = -1;
     for (const [at, { nanos: then, message }] of messages.entries()) {
       if (message.kind === 'press') {
@@ -101,17 +109,22 @@ export class Overlay {
     const from = number * STRETCH_NANOS;
     const to = from + STRETCH_NANOS - 1;
     try {
-      const [before, pointer, keys] = await Promise.all([
+      const [before, pointer, keys, shape, cursor] = await Promise.all([
         this.client.ask({ ask: 'latest', track: 'pointer', nanos: from }),
         this.client.ask({ ask: 'messages', track: 'pointer', from, to }),
         this.client.ask({ ask: 'messages', track: 'keys', from, to }),
+        this.client.ask({ ask: 'latest', track: 'cursor', nanos: from }),
+        this.client.ask({ ask: 'messages', track: 'cursor', from, to }),
       ]);
       // Where the pointer was when the stretch began.
       const start = before as Message<PointerMessage> | undefined;
       const first: Message<PointerMessage>[] = start ? [{ ...start, message: { ...start.message, kind: 'move' } }] : [];
+      // And how it looked.
+      const look = shape ? [shape as Message<CursorMessage>] : [];
       this.stretches.set(number, {
         pointer: [...first, ...(pointer as Message<PointerMessage>[])],
         keys: keys as Message<KeyMessage>[],
+        cursor: [...look, ...(cursor as Message<CursorMessage>[])],
       });
       this.version++;
       for (const oldest of this.stretches.keys()) {

@@ -123,6 +123,13 @@ impl Stage {
 
     /// Paints a rectangle, in root pixels and inside the root, in one colour (B, G, R).
     pub fn paint(&self, rect: Rect, bgr: [u8; 3]) {
+        self.paint_unannounced(rect, bgr);
+        self.canvas().damage.push(rect);
+        self.canvas.1.notify_all();
+    }
+
+    /// Paints as [`Self::paint`] does, and announces no damage.
+    pub fn paint_unannounced(&self, rect: Rect, bgr: [u8; 3]) {
         let mut canvas = self.canvas();
         let width = canvas.geometry.root_width_px as usize;
         for y in 0..rect.height_px as usize {
@@ -131,8 +138,6 @@ impl Stage {
                 pixel[..3].copy_from_slice(&bgr);
             }
         }
-        canvas.damage.push(rect);
-        self.canvas.1.notify_all();
     }
 
     /// These places belong to the recorder from now on, and no others.

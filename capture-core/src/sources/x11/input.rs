@@ -194,10 +194,30 @@ impl Input {
         Ok(last_input <= newest_nanos.max(self.begun_nanos) + LATE_NANOS)
     }
 
+    /// Where the pointer is before it moves.
+    fn place(&self) -> Result<InputEvent, X11Error> {
+        let pointer = self.control.query_pointer(self.root)?.reply()?;
+        let message = PointerMessage {
+            kind: PointerKind::Move,
+            x_px: pointer.root_x.into(),
+            y_px: pointer.root_y.into(),
+            display: None,
+            button: None,
+            dx: None,
+            dy: None,
+            raw_dx: None,
+            raw_dy: None,
+            injected: None,
+            modifiers: modifiers(pointer.mask.into()),
+            source_millis: None,
+        };
+        Ok(InputEvent::Pointer(self.time.boot_nanos(), message))
+    }
+
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
     fn control(
         &self,
-        sink: &(dyn Fn(InputEvent) + Sync),
+        line: &Line<'_>,
         stop: &Stop,
         is_over: &AtomicBool,
         newest: &AtomicU64,
@@ -205,15 +225,16 @@ impl Input {
     ) -> Result<(), X11Error> {
         // If the server never begins, there is no proof of life; if it is gone, the other thread says so.
         let is_started = started.recv_timeout(START_WITHIN).is_ok();
+        line.send(self.place()?);
         let mut next_pair = 0;
         while !stop.is_stopped() && !is_over.load(Ordering::SeqCst) {
             if self.time.boot_nanos() >= next_pair {
                 next_pair = self.time.boot_nanos() + PAIR_EVERY.as_nanos() as u64;
                 if let Some(pair) = self.pair_clocks()? {
-                    sink(pair);
+                    line.send(pair);
                 }
                 if is_started && self.is_alive(newest.load(Ordering::SeqCst))? {
-                    sink(InputEvent::Alive);
+                    line.send(InputEvent::Alive);
                 }
             }
             next_event(&self.control, STOP_LOOK)?;
@@ -480,7 +501,7 @@ impl InputSource for Input {
         let (to_control, started) = channel();
         let (this, over, newest) = (&*self, &is_over, &newest);
         let (recorded, controlled) = std::thread::scope(|scope| {
-            let control = scope.spawn(move || this.control(sink, stop, over, newest, started));
+            let control = scope.spawn(move || this.control(line, stop, over, newest, started));
             if let Some(watcher) = &this.watcher {
                 scope.spawn(move || {
                     while !over.load(Ordering::SeqCst) && watcher.follow(STOP_LOOK).is_ok() {}

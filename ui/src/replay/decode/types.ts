@@ -28,6 +28,9 @@ export interface PointerMessage {
   button?: number | null;
   dx?: number | null;
   dy?: number | null;
+  raw_dx?: number;
+  raw_dy?: number;
+  injected?: boolean;
   modifiers: Modifier[];
   source_millis?: number | null;
 }
@@ -40,7 +43,23 @@ export interface KeyMessage {
   modifiers: Modifier[];
   repeat: boolean;
   layout: number;
+  injected?: boolean;
   source_millis?: number | null;
+}
+
+export interface CursorMessage {
+  name?: string | null;
+  width_px: number;
+  height_px: number;
+  hot_x_px: number;
+  hot_y_px: number;
+  png?: string | null;
+}
+
+export interface ClipboardMessage {
+  types: string[];
+  text_bytes?: number | null;
+  text?: string | null;
 }
 
 export interface WindowsMessage {
@@ -77,6 +96,7 @@ export interface HealthMessage {
     life: 'alive' | 'lost' | 'unknown';
   }[];
   narration_peak_dbfs?: number | null;
+  narration_drift_ppm?: number;
   disk_free_bytes: number;
   missed_damage: number;
 }
@@ -90,6 +110,8 @@ export interface MessageOf {
   geometry: GeometryMessage;
   clock: ClockMessage;
   health: HealthMessage;
+  cursor: CursorMessage;
+  clipboard: ClipboardMessage;
 }
 
 export interface Manifest {
