@@ -197,7 +197,7 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
                 assert!(feeds("clipboard"));
                 continue;
             }
-            InputEvent::Clock(..) | InputEvent::Alive => continue,
+            InputEvent::Place(..) | InputEvent::Clock(..) | InputEvent::Alive => continue,
         };
         assert!(at >= newest[kind], "time goes back");
         assert!(at + SLACK_NANOS >= span.0 && at <= span.1 + SLACK_NANOS, "{at} is not in {span:?}");

@@ -230,7 +230,7 @@ impl VirtualDesktop {
         let known = self.command("xrandr").output()?;
         let is_known = String::from_utf8_lossy(&known.stdout).contains(&format!(" {mode} "));
         for step in &steps[if is_known { 2 } else { 0 }..] {
-            ensure!(self.command("xrandr").args(step).status()?.success(), "xrandr {}", step.join(" "));
+            ensure!(self.command("xrandr").args(*step).status()?.success(), "xrandr {}", step.join(" "));
         }
         Ok(())
     }

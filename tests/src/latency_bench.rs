@@ -53,7 +53,9 @@ pub fn run() -> Result<()> {
         (millis.len(), at(0.5), at(0.95), at(0.99))
     });
     for (what, (count, median, p95, p99)) in ["without", "with"].iter().zip(figures) {
-        println!("{what:7} the recorder: {count} keys, median {median:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms");
+        println!(
+            "{what:7} the recorder: {count} keys, median {median:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms"
+        );
     }
     let [(_, median, p95, p99), (_, median_with, p95_with, p99_with)] = figures;
     println!(

@@ -290,9 +290,8 @@ fn an_input_method_whose_text_cannot_be_known_is_named() -> Result<()> {
     assert_eq!(cannot()?, [""; 0]);
     let (connection, screen) = x11rb::connect(Some(&desktop.display))?;
     let root = connection.setup().roots[screen].root;
-    let atom = |name: &str| -> Result<u32> {
-        Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom)
-    };
+    let atom =
+        |name: &str| -> Result<u32> { Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom) };
     // As the servers of input methods do.
     let (servers, name) = (atom("XIM_SERVERS")?, atom("@server=ibus")?);
     connection.change_property32(PropMode::REPLACE, root, servers, AtomEnum::ATOM, &[name])?.check()?;

@@ -91,9 +91,7 @@ fn a_pause_while_something_is_amiss_shifts_nothing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--mic", "Remapped Monitor of Null Output"])?;
     let log = || std::fs::read_to_string(folder.path().join("log"));
-    let says = |text: &str, times: usize| {
-        wait_until(text, || Ok(log()?.matches(text).count() >= times))
-    };
+    let says = |text: &str, times: usize| wait_until(text, || Ok(log()?.matches(text).count() >= times));
     let mut typed = 0;
     let mut work = |desktop: &VirtualDesktop| -> Result<()> {
         typed += 1;

@@ -2,13 +2,13 @@
 
 use praxis_bundle::Track;
 use praxis_bundle::manifest::{
-    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Outcome,
-    Offset, PointerSettings, Sync, System,
+    Backend, CaptureSettings, EndReason, Ending, FORMAT_VERSION, Keyboard, Lossy, Manifest, Offset, Outcome,
+    PointerSettings, Sync, System,
 };
 use praxis_bundle::messages::{
-    ClipboardMessage, ClockMessage, CursorMessage, Display, GapReason, GeometryMessage, HealthMessage, KeyKind, KeyMessage, Life,
-    MarkersMessage, Mask, MaskReason, Modifier, PointerKind, PointerMessage, Rect, TrackHealth, Window,
-    WindowsMessage,
+    ClipboardMessage, ClockMessage, CursorMessage, Display, GapReason, GeometryMessage, HealthMessage,
+    KeyKind, KeyMessage, Life, MarkersMessage, Mask, MaskReason, Modifier, PointerKind, PointerMessage, Rect,
+    TrackHealth, Window, WindowsMessage,
 };
 use praxis_bundle::narration::Block;
 use uuid::Uuid;

@@ -15,9 +15,7 @@ use praxis_bundle::messages::Rect;
 use praxis_bundle::storage::Disk;
 
 use crate::clock::SharedTime;
-use crate::recorder::{
-    DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice,
-};
+use crate::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice};
 use crate::sources::audio::{Beeper, Microphone};
 use crate::sources::{Own, SourceError, native};
 use crate::upload::enrolment::settings_folder;

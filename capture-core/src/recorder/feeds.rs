@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use praxis_bundle::Track;
 use praxis_bundle::drift::Drift;
-use praxis_bundle::messages::{ClockMessage, CursorMessage, GapReason, GeometryMessage, PointerKind, Rect, WindowsMessage};
+use praxis_bundle::messages::{
+    ClockMessage, CursorMessage, GapReason, GeometryMessage, Rect, WindowsMessage,
+};
 use praxis_bundle::narration::encode_pcm;
 
 use super::screen::ScreenFeed;
@@ -72,8 +74,26 @@ impl Heard {
 
 /// The input source, running before the session begins, so that no key or click after the session epoch is missed.
 pub(super) struct EarlyInput {
-    link: Arc<OnceLock<Option<InputLink>>>,
+    early: Arc<Early>,
     thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Early {
+    link: OnceLock<Option<InputLink>>,
+    /// How things are before the session begins: where the pointer is, how it looks.
+    held: Mutex<Vec<InputEvent>>,
+}
+
+impl Early {
+    fn hold(&self, event: InputEvent) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.link.get() {
+            None => held.push(event),
+            Some(None) => {}
+            Some(Some(link)) => link.take(event),
+        }
+    }
 }
 
 /// Where input goes once the session has begun.
@@ -90,15 +110,16 @@ impl EarlyInput {
     /// Starts the source and waits until it sees all input. A source that fails does so in the session, as a gap.
     pub(super) fn start(mut source: Box<dyn InputSource>, stop: &Stop) -> Self {
         let (ready, is_ready) = sync_channel(1);
-        let link: Arc<OnceLock<Option<InputLink>>> = Arc::default();
-        let (its_link, stop) = (link.clone(), stop.clone());
+        let early: Arc<Early> = Arc::default();
+        let (its, stop) = (early.clone(), stop.clone());
         let thread = spawn(move || {
-            let sink = |event: InputEvent| match (event, its_link.get()) {
+            let sink = |event: InputEvent| match (event, its.link.get()) {
                 (InputEvent::Alive, None) => drop(ready.try_send(())),
                 (InputEvent::Clock(..), None) => {}
+                (event @ (InputEvent::Place(..) | InputEvent::Cursor(..)), None) => its.hold(event),
                 // Keys and pointer wait for the session: what happened after its epoch belongs to it.
                 (event, None) => {
-                    if let Some(link) = its_link.wait() {
+                    if let Some(link) = its.link.wait() {
                         link.take(event);
                     }
                 }
@@ -107,18 +128,23 @@ impl EarlyInput {
             };
             let ended = source.run(&sink, &stop);
             drop(ready);
-            if let (Err(error), Some(link)) = (ended, its_link.wait()) {
+            if let (Err(error), Some(link)) = (ended, its.link.wait()) {
                 link.context.lose(&link.tracks, GapReason::SourceLost, &error.to_string());
             }
         });
         let _ = is_ready.recv_timeout(READY_WITHIN);
-        Self { link, thread }
+        Self { early, thread }
     }
 
     /// Begins the session for it, or lets go of what it holds if there will be none.
     pub(super) fn connect(self, link: Option<InputLink>) -> JoinHandle<()> {
+        let mut held = self.early.held.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else sets it.
-        let _ = self.link.set(link);
+        let _ = self.early.link.set(link);
+        if let Some(Some(link)) = self.early.link.get() {
+            held.drain(..).for_each(|event| link.take(event));
+        }
+        drop(held);
         self.thread
     }
 }
@@ -128,14 +154,8 @@ impl InputLink {
         let Context { clock, queues, .. } = &self.context;
         match event {
             InputEvent::Pointer(at, mut message) => {
-                // Where the pointer was when the session began holds from its epoch on.
-                let is_place = message.kind == PointerKind::Move;
-                let Some(nanos) = clock.at(at).or(is_place.then_some(0)) else { return };
-                message.display = self.geometry.read().ok().and_then(|geometry| {
-                    let mut recorded = geometry.displays.iter().filter(|display| display.is_recorded);
-                    let is_inside = |rect: Rect| rect.contains(message.x_px, message.y_px);
-                    recorded.find(|display| is_inside(display.rect)).map(|display| display.number)
-                });
+                let Some(nanos) = clock.at(at) else { return };
+                message.display = self.display_at(message.x_px, message.y_px);
                 queues.send_json(Track::Pointer, nanos, &message);
             }
             InputEvent::Key(at, message) => {
@@ -146,7 +166,11 @@ impl InputLink {
                 let Some(nanos) = clock.at(at) else { return };
                 queues.send_json(Track::Clock, nanos, &message);
             }
-            // What was shown when the session began holds from its epoch on.
+            // How things were when the session began holds from its epoch on.
+            InputEvent::Place(at, mut message) => {
+                message.display = self.display_at(message.x_px, message.y_px);
+                queues.send_json(Track::Pointer, clock.at(at).unwrap_or_default(), &message);
+            }
             InputEvent::Cursor(at, message) => self.say_cursor(clock.at(at).unwrap_or_default(), message),
             InputEvent::Clipboard(at, message) => {
                 let Some(nanos) = clock.at(at) else { return };
@@ -161,6 +185,13 @@ impl InputLink {
                 }
             }
         }
+    }
+
+    fn display_at(&self, x_px: i32, y_px: i32) -> Option<u8> {
+        let geometry = self.geometry.read().ok()?;
+        let mut recorded = geometry.displays.iter().filter(|display| display.is_recorded);
+        let is_inside = |rect: Rect| rect.contains(x_px, y_px);
+        recorded.find(|display| is_inside(display.rect)).map(|display| display.number)
     }
 
     fn say_cursor(&self, nanos: u64, message: CursorMessage) {

@@ -30,7 +30,7 @@ use crate::clock::{SessionClock, SharedTime};
 use crate::queue::Queues;
 use crate::session::{Event, State, transition};
 use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
-use feeds::{EarlyInput, InputLink, Heard};
+use feeds::{EarlyInput, Heard, InputLink};
 use screen::ScreenFeed;
 use writer::{EndedFile, Writer};
 

@@ -123,7 +123,9 @@ pub trait ScreenSource: Send {
 /// What an [`InputSource`] hands over. Times are of the boot clock in nanoseconds, and per kind never decrease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputEvent {
-    /// A pointer event; `display` is left null, the recorder fills it in. The first move says where the pointer is.
+    /// Where the pointer is before the first event: a move without a stamp of the source.
+    Place(u64, PointerMessage),
+    /// A pointer event; `display` is left null, the recorder fills it in.
     Pointer(u64, PointerMessage),
     /// A key event.
     Key(u64, KeyMessage),

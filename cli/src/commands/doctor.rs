@@ -102,7 +102,10 @@ fn input(source: &mut dyn InputSource) -> Outcome {
             InputEvent::Alive => drop(ready.try_send(())),
             InputEvent::Key(_, key) => seen.0.push(key.keycode),
             InputEvent::Pointer(_, pointer) => seen.1 = Some((pointer.x_px, pointer.y_px)),
-            InputEvent::Cursor(..) | InputEvent::Clipboard(..) | InputEvent::Clock(..) => {}
+            InputEvent::Place(..)
+            | InputEvent::Cursor(..)
+            | InputEvent::Clipboard(..)
+            | InputEvent::Clock(..) => {}
         }
     };
     let stirred = std::thread::scope(|scope| {

@@ -93,7 +93,11 @@ fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Resu
         writeln!(out, "drift     narration: the microphone's clock is {ppm:+.1} parts per million off")?;
     }
     if info.missed_damage > 0 {
-        writeln!(out, "missed    screen: {} changes were not announced, and found later", info.missed_damage)?;
+        writeln!(
+            out,
+            "missed    screen: {} changes were not announced, and found later",
+            info.missed_damage
+        )?;
     }
     for line in info.manifest.capture.sync.iter().flat_map(lines_of) {
         writeln!(out, "sync      {line}")?;

@@ -53,7 +53,8 @@ export function drawScene(context: CanvasRenderingContext2D, scene: Scene, place
   }
   if (scene.pointer) {
     const scale = Math.max(pixelRatio, place.scale);
-    if (scene.shape) drawShape(context, at(scene.pointer), scale, scene.shape);
+    const { x, y } = scene.pointer;
+    if (scene.shape) drawShape(context, [place.x + x * place.scale, place.y + y * place.scale], scale, scene.shape);
     else drawArrow(context, at(scene.pointer), scale, scene.isPressed);
   }
   context.restore();

@@ -124,10 +124,7 @@ impl Clipboard {
     }
 
     /// How long a text is, and itself if it came in one piece or in pieces that are not too many.
-    fn text_of(
-        &mut self,
-        first: GetPropertyReply,
-    ) -> Result<(Option<u64>, Option<String>), X11Error> {
+    fn text_of(&mut self, first: GetPropertyReply) -> Result<(Option<u64>, Option<String>), X11Error> {
         if first.type_ != self.names.incr {
             let length = first.value.len() as u64;
             let text = (length <= MAX_TEXT_BYTES).then(|| String::from_utf8(first.value).ok()).flatten();

@@ -43,8 +43,7 @@ impl Cursor {
     /// Waits at most `timeout` for another shape; the first time it is the one that is shown.
     pub(super) fn next(&mut self, timeout: Duration) -> Result<Option<CursorMessage>, X11Error> {
         let is_first = self.shown.is_none();
-        if !is_first
-            && !matches!(next_event(&self.connection, timeout)?, Some(Event::XfixesCursorNotify(_)))
+        if !is_first && !matches!(next_event(&self.connection, timeout)?, Some(Event::XfixesCursorNotify(_)))
         {
             return Ok(None);
         }

@@ -84,8 +84,15 @@ pub(super) struct Origin {
 pub(super) struct Moved {
     /// The sum, in the device's units; `None` if no device told differences.
     pub(super) delta: Option<(f64, f64)>,
-    /// Whether the last motion came from a program; `None` if nothing was reported yet.
-    pub(super) is_injected: Option<bool>,
+    /// The server's time of the last motion, and whether it came from a program.
+    last: Option<(u32, bool)>,
+}
+
+impl Moved {
+    /// Whether a move of that time came from a program; `None` if no device reported it.
+    pub(super) fn is_injected(&self, millis: u32) -> Option<bool> {
+        self.last.filter(|last| last.0 == millis).map(|last| last.1)
+    }
 }
 
 /// A smooth step of a wheel or of two fingers.
@@ -144,10 +151,7 @@ impl Devices {
     }
 
     /// Has everything noted that devices have reported so far.
-    pub(super) fn settle(
-        &self,
-        scrolled: &dyn Fn(Scrolled) -> Result<(), X11Error>,
-    ) -> Result<(), X11Error> {
+    pub(super) fn settle(&self, scrolled: &dyn Fn(Scrolled) -> Result<(), X11Error>) -> Result<(), X11Error> {
         self.connection.get_input_focus()?.reply()?;
         self.up_to_date(scrolled).map(drop)
     }
@@ -155,9 +159,8 @@ impl Devices {
     /// Where a key or button event of the core protocol comes from, by its kind, key or button, and time.
     pub(super) fn origin_of(&self, kind: u8, detail: u8, millis: u32) -> Option<Origin> {
         let mut state = self.lock();
-        let is_it = |each: &Reported| {
-            each.kind == kind && each.detail == u32::from(detail) && each.millis == millis
-        };
+        let is_it =
+            |each: &Reported| each.kind == kind && each.detail == u32::from(detail) && each.millis == millis;
         let at = state.recent.iter().position(is_it)?;
         state.recent.remove(at).map(|reported| reported.origin)
     }
@@ -165,8 +168,13 @@ impl Devices {
     /// What was reported of motion since the last call.
     pub(super) fn take_moved(&self) -> Moved {
         let mut state = self.lock();
-        let is_injected = state.moved.is_injected;
-        std::mem::replace(&mut state.moved, Moved { delta: None, is_injected })
+        let last = state.moved.last;
+        std::mem::replace(&mut state.moved, Moved { delta: None, last })
+    }
+
+    /// Whether a move of that time was noted.
+    pub(super) fn has_move(&self, millis: u32) -> bool {
+        self.lock().moved.is_injected(millis).is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -239,7 +247,7 @@ impl Devices {
         let axes = axes_of(event);
         let value = |axis: u16| axes.iter().find(|(each, _)| *each == axis).map(|(_, value)| *value);
         if value(0).is_some() || value(1).is_some() {
-            state.moved.is_injected = Some(device.is_injected);
+            state.moved.last = Some((event.time, device.is_injected));
             // A program may have put the pointer somewhere: then these are no differences.
             if device.is_relative && !device.is_injected {
                 let (x, y) = state.moved.delta.unwrap_or_default();
@@ -271,14 +279,8 @@ impl Devices {
     }
 
     fn ask(&self, id: u16) -> Result<Device, X11Error> {
-        let property = self.connection.xinput_xi_get_property(
-            id,
-            false,
-            self.xtest,
-            AtomEnum::ANY.into(),
-            0,
-            1,
-        )?;
+        let property =
+            self.connection.xinput_xi_get_property(id, false, self.xtest, AtomEnum::ANY.into(), 0, 1)?;
         let described = self.connection.xinput_xi_query_device(id)?;
         // It may have been unplugged meanwhile: then nothing is known of it.
         let is_injected = property.reply().is_ok_and(|reply| reply.num_items > 0);

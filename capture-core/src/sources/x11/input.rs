@@ -6,9 +6,9 @@
 //! own windows, if input into them is to be left out ([`super::own_input`]).
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
@@ -27,7 +27,7 @@ use x11rb::x11_utils::TryParse;
 
 use super::clipboard::Clipboard;
 use super::cursor::Cursor;
-use super::devices::{Devices, Moved, Origin, Scrolled};
+use super::devices::{Devices, Origin, Scrolled};
 use super::keymap::{Keymap, keymap_requests, modifiers};
 use super::own_input::{LeftOut, Watcher};
 use super::server_time::ServerTime;
@@ -44,6 +44,8 @@ const START_OF_DATA: u8 = 4;
 const START_WITHIN: Duration = Duration::from_secs(2);
 /// How often the clocks are paired.
 const PAIR_EVERY: Duration = Duration::from_secs(1);
+/// Of moves that follow each other faster, what devices reported may be told with the next.
+const SETTLE_MILLIS: u32 = 20;
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(200);
 /// Input that the server has seen must reach us within this time, or we are not alive.
@@ -83,6 +85,8 @@ pub struct Input {
 struct Line<'a> {
     sink: &'a (dyn Fn(InputEvent) + Sync),
     newest_pointer_nanos: Mutex<u64>,
+    /// Server time of the last move for which it was made sure that what devices reported is there.
+    settled_millis: AtomicU32,
 }
 
 impl Line<'_> {
@@ -211,7 +215,7 @@ impl Input {
             modifiers: modifiers(pointer.mask.into()),
             source_millis: None,
         };
-        Ok(InputEvent::Pointer(self.time.boot_nanos(), message))
+        Ok(InputEvent::Place(self.time.boot_nanos(), message))
     }
 
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
@@ -301,12 +305,20 @@ impl Input {
     fn reported(&self, event: &KeyPressEvent, line: &Line<'_>) -> Result<Reported, X11Error> {
         let Some(devices) = &self.devices else { return Ok(Reported::default()) };
         let kind = event.response_type & 0x7f;
+        let settle = || devices.settle(&|scrolled| self.scroll(&scrolled, line));
         if kind == MOTION_NOTIFY_EVENT {
-            // Without a round trip, of which a fast mouse makes a thousand a second: what comes too late counts for the next.
-            let Moved { delta, is_injected } = devices.take_moved();
-            return Ok(Reported { is_injected, is_emulated: false, raw: delta });
+            // A fast mouse moves a thousand times a second: not each is worth a round trip. What comes too late counts for the next.
+            let is_due =
+                event.time.wrapping_sub(line.settled_millis.load(Ordering::Relaxed)) >= SETTLE_MILLIS;
+            if is_due && !devices.has_move(event.time) {
+                line.settled_millis.store(event.time, Ordering::Relaxed);
+                settle()?;
+            }
+            let moved = devices.take_moved();
+            let is_injected = moved.is_injected(event.time);
+            return Ok(Reported { is_injected, is_emulated: false, raw: moved.delta });
         }
-        devices.settle(&|scrolled| self.scroll(&scrolled, line))?;
+        settle()?;
         let origin = devices.origin_of(kind, event.detail, event.time);
         Ok(match origin {
             Some(Origin { is_injected, is_emulated }) => {
@@ -468,7 +480,9 @@ impl InputSource for Input {
             cannot.push("what is copied: the server lacks XFixes".into());
         }
         if let Some(name) = &self.input_method {
-            cannot.push(format!("text that the input method {name} composes: its keys are recorded as they were pressed"));
+            cannot.push(format!(
+                "text that the input method {name} composes: its keys are recorded as they were pressed"
+            ));
         }
         if !self.has_idle_time {
             cannot.push("proof that no input was missed: the server does not tell its idle time".into());
@@ -495,7 +509,8 @@ impl InputSource for Input {
         let mut keymap = Keymap::open(self.display.as_deref())?;
         let mut held = std::mem::take(&mut self.held);
         let (mut cursor, mut clipboard) = (self.cursor.take(), self.clipboard.take());
-        let line = Line { sink, newest_pointer_nanos: Mutex::default() };
+        let line =
+            Line { sink, newest_pointer_nanos: Mutex::default(), settled_millis: AtomicU32::default() };
         let line = &line;
         let (is_over, newest) = (AtomicBool::new(false), AtomicU64::new(0));
         let (to_control, started) = channel();
@@ -503,9 +518,11 @@ impl InputSource for Input {
         let (recorded, controlled) = std::thread::scope(|scope| {
             let control = scope.spawn(move || this.control(line, stop, over, newest, started));
             if let Some(watcher) = &this.watcher {
-                scope.spawn(move || {
-                    while !over.load(Ordering::SeqCst) && watcher.follow(STOP_LOOK).is_ok() {}
-                });
+                scope.spawn(
+                    move || {
+                        while !over.load(Ordering::SeqCst) && watcher.follow(STOP_LOOK).is_ok() {}
+                    },
+                );
             }
             // If the server is gone, the recording ends, too, and says so.
             if let Some(devices) = &this.devices {
