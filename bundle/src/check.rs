@@ -218,7 +218,7 @@ impl Checker {
                 }
                 self.decoders.apply(display, message.sequence, data).map(|_| ())
             }
-            Track::Narration => narration::decode(data).map(|_| ()),
+            Track::Narration | Track::Sound => narration::decode(data).map(|_| ()),
             track @ Track::Pointer => parses::<json::PointerMessage>(track, data),
             track @ Track::Keys => parses::<json::KeyMessage>(track, data),
             track @ Track::Windows => parses::<json::WindowsMessage>(track, data),

@@ -150,7 +150,7 @@ pub fn for_each_event(
     let mut number = 0;
     let unreadable_bytes = for_each_message(path, |channel, _, nanos, data| {
         let track = channel.track;
-        if matches!(track, Track::Screen(_) | Track::Narration) || !is_wanted(track) {
+        if matches!(track, Track::Screen(_)) || track.is_audio() || !is_wanted(track) {
             return Ok(());
         }
         let fields = serde_json::from_slice(data).map_err(Error::json(track.name()))?;

@@ -103,6 +103,12 @@ pub struct CaptureSettings {
     pub microphone: Option<String>,
     /// Samples per second of the narration; null when there is none.
     pub narration_rate_hz: Option<u32>,
+    /// What the computer itself sounds: name of the device that is listened to; null if it was not asked for.
+    #[serde(default)]
+    pub system_sound: Option<String>,
+    /// Samples per second of the system's sound; null when there is none.
+    #[serde(default)]
+    pub system_sound_rate_hz: Option<u32>,
     /// Whether pictures may be lossy under load.
     pub lossy: Lossy,
     /// Whether the text that is copied is recorded.

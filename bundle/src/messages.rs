@@ -353,6 +353,13 @@ pub enum ClockMessage {
         /// Nominal samples per second.
         rate_hz: u32,
     },
+    /// The sample count of the system's sound.
+    Sound {
+        /// Index of the sample that sounded at `log_time`.
+        sample_position: u64,
+        /// Nominal samples per second.
+        rate_hz: u32,
+    },
 }
 
 /// Whether a source is alive.

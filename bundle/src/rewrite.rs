@@ -87,12 +87,12 @@ pub(crate) fn rewrite_after(
         has_begun: false,
         out: IndexedWriter::new(sink, profile == Profile::Seal, earlier.map(Earlier::new))?,
         held_pictures: HashMap::new(),
-        voice: None,
+        heard: BTreeMap::new(),
         damages: Vec::new(),
         uncertain_since: BTreeMap::new(),
         picture_gaps: Vec::new(),
         newest_nanos: 0,
-        voice_end_nanos: None,
+        audio_end_nanos: BTreeMap::new(),
         lost_pictures: 0,
         decoders: Decoders::default(),
         thumbnails: Thumbnails::default(),
@@ -121,15 +121,15 @@ struct Rewriter<'a, W: Write> {
     out: IndexedWriter<'a, W>,
     /// Per display, the newest picture that can be decoded.
     held_pictures: HashMap<Track, Held>,
-    /// Narration collected for the next sealed block, and the `log_time` of its first sample.
-    voice: Option<(u64, Block)>,
+    /// Per audio track what is collected for the next sealed block, and the `log_time` of its first sample.
+    heard: BTreeMap<Track, (u64, Block)>,
     damages: Vec<DamagedRange>,
     /// Per display, since when pictures are or may be missing. In order, so that the same file gives the same bytes.
     uncertain_since: BTreeMap<Track, u64>,
     picture_gaps: Vec<PictureGap>,
     newest_nanos: u64,
-    /// Session time up to which narration was read.
-    voice_end_nanos: Option<u64>,
+    /// Session time up to which each audio track was read.
+    audio_end_nanos: BTreeMap<Track, u64>,
     lost_pictures: u64,
     /// The pictures as they come by, while sealing.
     decoders: Decoders,
@@ -147,7 +147,7 @@ impl<W: Write> Rewriter<'_, W> {
                     self.manifest.get_or_insert_with(|| json.to_owned());
                 } else if name == ENDING_NAME {
                     self.begin()?;
-                    self.emit_voice()?;
+                    self.emit_all_audio()?;
                     self.out.close_chunk()?;
                     self.out.json_metadata(name, json)?;
                 } else if name == RECOVERY_NAME {
@@ -165,11 +165,12 @@ impl<W: Write> Rewriter<'_, W> {
             }
             Item::Record { .. } | Item::Complete { .. } => {}
             Item::Damage { start, end, why } => {
-                self.emit_voice()?;
-                // A block of narration comes after messages that are younger than its first samples.
+                self.emit_all_audio()?;
+                // A block of samples comes after messages that are younger than its first ones.
                 let is_flowing = |end: &u64| self.newest_nanos.saturating_sub(*end) < FLOWING_VOICE_NANOS;
-                let voice_end_nanos = self.voice_end_nanos.filter(is_flowing).unwrap_or(u64::MAX);
-                let after_nanos = self.newest_nanos.min(voice_end_nanos);
+                let audio_end_nanos =
+                    self.audio_end_nanos.values().copied().filter(is_flowing).min().unwrap_or(u64::MAX);
+                let after_nanos = self.newest_nanos.min(audio_end_nanos);
                 let since = |held: &Held| uncertain_since(held.nanos, self.newest_nanos);
                 let doubts: Vec<_> =
                     self.held_pictures.iter().map(|(track, held)| (*track, since(held))).collect();
@@ -211,9 +212,9 @@ impl<W: Write> Rewriter<'_, W> {
         let nanos = message.log_time.saturating_sub(epoch);
         self.newest_nanos = self.newest_nanos.max(nanos);
         let mut end_nanos = nanos;
-        if channel.track == Track::Narration {
+        if channel.track.is_audio() {
             end_nanos = nanos.saturating_add(narration::stated_nanos(message.data));
-            self.voice_end_nanos = Some(end_nanos);
+            self.audio_end_nanos.insert(channel.track, end_nanos);
         }
         for damage in self.damages.iter_mut().rev().take_while(|damage| damage.before_nanos.is_none()) {
             damage.before_nanos = Some(end_nanos);
@@ -227,8 +228,8 @@ impl<W: Write> Rewriter<'_, W> {
         if self.profile == Profile::Recover {
             return self.out.push(channel, message.log_time, message.data);
         }
-        if channel.track == Track::Narration {
-            return self.collect_voice(message);
+        if channel.track.is_audio() {
+            return self.collect_audio(channel.track, message);
         }
         if let Track::Screen(display) = channel.track
             && !self.look_at(channel.track, display, nanos, message)?
@@ -326,17 +327,17 @@ impl<W: Write> Rewriter<'_, W> {
     }
 
     /// Joins blocks that follow each other into blocks of one second.
-    fn collect_voice(&mut self, message: &Message<'_>) -> Result<()> {
+    fn collect_audio(&mut self, track: Track, message: &Message<'_>) -> Result<()> {
         let block = narration::decode(message.data)?;
-        let follows = self.voice.as_ref().is_some_and(|(_, held)| {
+        let follows = self.heard.get(&track).is_some_and(|(_, held)| {
             let next = held.position.checked_add(held.samples.len() as u64);
             held.rate_hz == block.rate_hz && next == Some(block.position)
         });
         if !follows {
-            self.emit_voice()?;
+            self.emit_audio(track)?;
         }
         let rate_hz = block.rate_hz as usize;
-        let (_, held) = self.voice.get_or_insert_with(|| {
+        let (_, held) = self.heard.entry(track).or_insert_with(|| {
             (
                 message.log_time,
                 Block { rate_hz: block.rate_hz, position: block.position, samples: Vec::new() },
@@ -344,25 +345,32 @@ impl<W: Write> Rewriter<'_, W> {
         });
         held.samples.extend_from_slice(&block.samples);
         if held.samples.len() >= rate_hz {
-            self.emit_voice()?;
+            self.emit_audio(track)?;
         }
         Ok(())
     }
 
-    fn emit_voice(&mut self) -> Result<()> {
-        if let Some((log_time, block)) = self.voice.take() {
-            let data = match self.out.known_voice(log_time, &block) {
+    fn emit_all_audio(&mut self) -> Result<()> {
+        while let Some(track) = self.heard.keys().next().copied() {
+            self.emit_audio(track)?;
+        }
+        Ok(())
+    }
+
+    fn emit_audio(&mut self, track: Track) -> Result<()> {
+        if let Some((log_time, block)) = self.heard.remove(&track) {
+            let data = match self.out.known_audio(track, log_time, &block) {
                 Some(data) => data,
                 None => narration::encode_flac(&block)?,
             };
-            self.out.push(Track::Narration.channel(), log_time, &data)?;
+            self.out.push(track.channel(), log_time, &data)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Rewritten> {
         self.begin()?;
-        self.emit_voice()?;
+        self.emit_all_audio()?;
         self.out.close_chunk()?;
         let manifest = self.facts.manifest()?.clone();
         if let Some(data) = std::mem::take(&mut self.thumbnails).strip()? {

@@ -34,11 +34,13 @@ pub enum Track {
     Cursor,
     /// That something was copied.
     Clipboard,
+    /// What the computer itself sounds.
+    Sound,
 }
 
 impl Track {
     /// All tracks that exist once per bundle, in the order of their channel ids.
-    pub const SINGLE: [Self; 10] = [
+    pub const SINGLE: [Self; 11] = [
         Self::Pointer,
         Self::Keys,
         Self::Windows,
@@ -49,6 +51,7 @@ impl Track {
         Self::Health,
         Self::Cursor,
         Self::Clipboard,
+        Self::Sound,
     ];
 
     /// The name people see, which is also the topic: `keys`, `screen/0`.
@@ -66,6 +69,7 @@ impl Track {
             Self::Health => "health".into(),
             Self::Cursor => "cursor".into(),
             Self::Clipboard => "clipboard".into(),
+            Self::Sound => "sound".into(),
         }
     }
 
@@ -77,6 +81,12 @@ impl Track {
             return Some(Self::Screen(display));
         }
         Self::SINGLE.into_iter().find(|track| track.name() == name)
+    }
+
+    /// Whether its messages are blocks of samples.
+    #[must_use]
+    pub fn is_audio(self) -> bool {
+        matches!(self, Self::Narration | Self::Sound)
     }
 
     /// The channel that carries this track's ordinary messages (deltas, for a screen).
@@ -124,6 +134,7 @@ impl Channel {
             // 9 is the schema of pictures.
             Track::Cursor => 10,
             Track::Clipboard => 11,
+            Track::Sound => 12,
         }
     }
 
@@ -149,7 +160,7 @@ impl Channel {
     pub fn schema(self) -> Schema {
         match self.track {
             Track::Screen(_) => Schema::Screen,
-            Track::Narration => Schema::Narration,
+            Track::Narration | Track::Sound => Schema::Narration,
             json => Schema::Json(json),
         }
     }
@@ -167,7 +178,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// The fixed MCAP schema id: that of the track's channel, 9 for pictures.
+    /// The fixed MCAP schema id: that of the track's channel, 4 for all audio, 9 for pictures.
     #[must_use]
     pub fn id(self) -> u16 {
         match self {

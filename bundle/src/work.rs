@@ -50,7 +50,9 @@ impl Work {
                 let (copied, lossy) = screen::stated_pixels(message.data);
                 copied + lossy * LOSSY_PIXEL_WORK
             }
-            Some(Track::Narration) => crate::narration::stated_samples(message.data) * SAMPLE_WORK,
+            Some(Track::Narration | Track::Sound) => {
+                crate::narration::stated_samples(message.data) * SAMPLE_WORK
+            }
             Some(_) => message.data.len() as u64 * JSON_BYTE_WORK,
         };
         MESSAGE_WORK + inside

@@ -106,7 +106,7 @@ impl Queues {
         // The voice is cut by its feed, sample by sample; the others say nothing about what the expert does.
         let is_gated = !matches!(
             track,
-            Track::Narration | Track::Markers | Track::Geometry | Track::Clock | Track::Health
+            Track::Narration | Track::Sound | Track::Markers | Track::Geometry | Track::Clock | Track::Health
         );
         if is_gated && inner.is_in_pause(nanos, 0) {
             return false;

@@ -183,6 +183,9 @@ pub(crate) struct Record {
     /// Samples per second of a microphone; a WAV file keeps its own
     #[arg(long, default_value = "48000", value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=192_000))]
     pub(crate) mic_rate: u32,
+    /// Record what the computer itself sounds, too
+    #[arg(long)]
+    pub(crate) system_sound: bool,
     /// Record the text of what is copied, too
     #[arg(long)]
     pub(crate) clipboard_text: bool,
@@ -375,6 +378,9 @@ fn split(text: &str) -> Result<(String, u32), String> {
 pub(crate) struct Narration {
     /// The bundle
     pub(crate) file: PathBuf,
+    /// Write what the computer itself sounded instead of the voice
+    #[arg(long)]
+    pub(crate) system_sound: bool,
     /// WAV file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

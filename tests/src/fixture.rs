@@ -289,6 +289,8 @@ pub fn manifest() -> Manifest {
             max_fps: 12.0,
             microphone: Some("Built-in".into()),
             narration_rate_hz: Some(16_000),
+            system_sound: None,
+            system_sound_rate_hz: None,
             lossy: Lossy::Never,
             clipboard_text: false,
             sync: None,

@@ -46,6 +46,7 @@ fn plan(folder: &Path, stage: &Stage, screen: Box<dyn ScreenSource>) -> Plan {
         lossy: Lossy::Never,
         title: None,
         project: None,
+        sound: Voice::None,
         clipboard_text: false,
         sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

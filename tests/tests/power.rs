@@ -326,6 +326,7 @@ fn plan(disk: &SimDisk, stage: &Stage) -> Plan {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        sound: Voice::None,
         clipboard_text: false,
         sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

@@ -175,6 +175,58 @@ fn still_screens_equal_another_programs_screenshot_and_moving_pictures_are_never
 }
 
 #[test]
+fn what_the_computer_sounds_is_a_track_beside_the_voice() -> Result<()> {
+    let desktop = VirtualDesktop::start(640, 480)?;
+    const SPEAKER: &str = "sink_properties=device.description=Speaker";
+    // A loudspeaker that the microphone does not hear.
+    desktop.pactl(&["load-module", "module-null-sink", "sink_name=speaker", SPEAKER])?;
+    desktop.pactl(&["set-default-sink", "speaker"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--system-sound"])?;
+    let start = recording.now_nanos();
+    desktop.speak("one two three")?;
+    let said = recording.now_nanos();
+    let wav = desktop.folder.path().join("speech.wav");
+    ensure!(desktop.command("paplay").arg(&wav).status()?.success(), "paplay");
+    let_pass(Duration::from_millis(300));
+    let end = recording.now_nanos();
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(0));
+    ok(&["check", path(&bundle)])?;
+    let facts = info(&bundle)?;
+    assert_eq!(facts["manifest"]["capture"]["system_sound"], "Monitor of Speaker");
+    let heard = |arguments: &[&str], from: u64, to: u64| -> Result<u16> {
+        let wav = folder.path().join("heard.wav");
+        ok(&[&["narration", path(&bundle), "-o", path(&wav)], arguments].concat())?;
+        let mut reader = hound::WavReader::open(&wav)?;
+        let rate = u64::from(reader.spec().sample_rate);
+        let samples: Vec<i16> = reader.samples().collect::<Result<_, _>>()?;
+        let at = |nanos: u64| ((nanos * rate / 1_000_000_000) as usize).min(samples.len());
+        Ok(samples[at(from)..at(to)].iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default())
+    };
+    let (voice, system) = (&[][..], &["--system-sound"][..]);
+    // The server hears what is on its way to the loudspeaker, a little before it sounds.
+    let (sooner, later) = (said - 150_000_000, said + 200_000_000);
+    let loudest = [
+        heard(voice, start, said)?,
+        heard(system, start, sooner)?,
+        heard(voice, later, end)?,
+        heard(system, later, end)?,
+    ];
+    assert!(loudest[0] > 2000 && loudest[1] < 50, "the voice: {loudest:?}");
+    assert!(loudest[2] < 50 && loudest[3] > 2000, "the system: {loudest:?}");
+    // Sealing joins the blocks of each.
+    for track in ["narration", "sound"] {
+        let tracks = facts["tracks"].as_array().context("no tracks")?;
+        let track = tracks.iter().find(|each| each["name"] == track).context("no track")?;
+        let seconds = facts["duration_nanos"].as_u64().context("no duration")? / 1_000_000_000;
+        let messages = track["messages"].as_u64().context("no messages")?;
+        assert!(messages <= seconds + 2, "{track}");
+    }
+    Ok(())
+}
+
+#[test]
 fn speech_is_in_the_wav_at_the_right_time_and_a_pause_is_silence_and_a_gap() -> Result<()> {
     let mut desktop = VirtualDesktop::start(640, 480)?;
     desktop.terminal(10, 10, &["cat"])?;

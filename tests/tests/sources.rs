@@ -362,6 +362,7 @@ fn plan_of(folder: &Path, stage: &Stage, voice: Voice) -> Plan {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        sound: Voice::None,
         clipboard_text: false,
         sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

@@ -33,6 +33,7 @@ fn plan(stage: &Stage, folder: &Path, reserve_bytes: u64) -> Plan {
         lossy: Lossy::Auto,
         title: Some("A take".into()),
         project: Some(("Olympus".into(), "expert-7".into())),
+        sound: Voice::None,
         clipboard_text: false,
         sync: None,
         reserve_bytes,

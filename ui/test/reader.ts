@@ -88,7 +88,7 @@ test('the worker answers each question, names errors, and drops what is cancelle
           answers.set(++id, resolve);
           port2.postMessage({ id, question });
         });
-      assert.equal((await ask({ ask: 'narration', from: 0, to: 1 })).problem.kind, 'not_open');
+      assert.equal((await ask({ ask: 'voice', from: 0, to: 1, speed: 1 })).problem.kind, 'not_open');
       const { answer } = await ask({ ask: 'open', url });
       assert.deepEqual(answer.displays, [0, 1]);
       assert.equal(answer.info.manifest.epoch_wall_nanos, 1_760_000_000_123_456_789n);
@@ -97,7 +97,7 @@ test('the worker answers each question, names errors, and drops what is cancelle
       assert.equal((await ask({ ask: 'picture', display: 0, nanos: 1 })).problem.kind, 'no_picture');
       const keys = await ask({ ask: 'messages', track: 'keys', from: 0, to: 400_000_000 });
       assert.deepEqual(keys.answer.map((key: any) => key.message.text), ['é', '\n', null]);
-      assert.equal((await ask({ ask: 'narration', from: 0, to: 9e9 })).answer[0].samples.length, 700);
+      assert.equal((await ask({ ask: 'voice', from: 0, to: 9e9, speed: 1 })).answer[0].samples.length, 1200);
       assert.equal((await ask({ ask: 'pictureTimes', display: 1, from: 0, to: 9e9 })).answer.length, 6);
       const dropped = ask({ ask: 'picture', display: 1, nanos: 9e9 });
       port2.postMessage({ cancel: id });

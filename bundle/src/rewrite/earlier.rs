@@ -28,12 +28,11 @@ impl<'a> Earlier<'a> {
         (&self.record, &self.records)
     }
 
-    /// The coded form of a block of voice, if the present chunk has it.
-    pub(super) fn voice(&self, log_time: u64, block: &Block) -> Option<Vec<u8>> {
-        let channel: Channel = Track::Narration.channel();
-        let mut of_voice = messages(&self.records).map(|(_, message)| message);
-        let same =
-            of_voice.find(|message| (message.channel, message.log_time) == (channel.id(), log_time))?;
+    /// The coded form of a block of an audio track, if the present chunk has it.
+    pub(super) fn audio(&self, track: Track, log_time: u64, block: &Block) -> Option<Vec<u8>> {
+        let channel: Channel = track.channel();
+        let mut all = messages(&self.records).map(|(_, message)| message);
+        let same = all.find(|message| (message.channel, message.log_time) == (channel.id(), log_time))?;
         let is_same = narration::decode(same.data).is_ok_and(|known| known == *block);
         is_same.then(|| same.data.to_vec())
     }

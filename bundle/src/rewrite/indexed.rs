@@ -135,9 +135,9 @@ impl<'a, W: Write> IndexedWriter<'a, W> {
         Ok(())
     }
 
-    /// The coded form of a block of voice, if an earlier attempt has left it.
-    pub(super) fn known_voice(&self, log_time: u64, block: &Block) -> Option<Vec<u8>> {
-        self.earlier.as_ref()?.voice(log_time, block)
+    /// The coded form of a block of an audio track, if an earlier attempt has left it.
+    pub(super) fn known_audio(&self, track: Track, log_time: u64, block: &Block) -> Option<Vec<u8>> {
+        self.earlier.as_ref()?.audio(track, log_time, block)
     }
 
     /// Closes the open chunk. If just the same messages are in a chunk that is compressed already (its record, and its

@@ -30,7 +30,8 @@ fn name_of(error: &Error) -> &'static str {
 }
 
 fn read_all(path: &Path) -> praxis_bundle::Result<Value> {
-    let (mut facts, mut unreadable, mut voice) = (Facts::default(), Vec::new(), Voice::default());
+    let (mut facts, mut unreadable) = (Facts::default(), Vec::new());
+    let (mut voice, mut sound) = (Voice::default(), Voice::default());
     let mut tracks = Map::new();
     let mut decoders: BTreeMap<Track, Decoder> = BTreeMap::new();
     scan(&file::open(path)?, |item| {
@@ -44,8 +45,9 @@ fn read_all(path: &Path) -> praxis_bundle::Result<Value> {
             let channel = Channel::from_id(message.channel).unwrap();
             let nanos = message.log_time - epoch;
             let mut found = match channel.track {
-                Track::Narration => {
-                    voice.add(nanos, &narration::decode(message.data)?);
+                track @ (Track::Narration | Track::Sound) => {
+                    let heard = if track == Track::Sound { &mut sound } else { &mut voice };
+                    heard.add(nanos, &narration::decode(message.data)?);
                     continue;
                 }
                 Track::Screen(display) => {
@@ -80,6 +82,7 @@ fn read_all(path: &Path) -> praxis_bundle::Result<Value> {
         "unreadable": unreadable,
         "tracks": tracks,
         "narration": voice.finish(),
+        "sound": sound.finish(),
     }))
 }
 

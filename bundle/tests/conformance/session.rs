@@ -53,6 +53,8 @@ pub(crate) fn manifest() -> Manifest {
             max_fps: 12.5,
             microphone: Some("Built-in".into()),
             narration_rate_hz: Some(8_000),
+            system_sound: Some("Monitor of Built-in".into()),
+            system_sound_rate_hz: Some(16_000),
             lossy: Lossy::Auto,
             clipboard_text: true,
             sync: Some(Sync {
@@ -254,6 +256,8 @@ pub(crate) fn told() -> Told {
         .picture(0, at(310), false, &mut left)
         .voice(at(320), Block { rate_hz: 8_000, position: 0, samples: samples(3, 700) })
         .voice(at(407), Block { rate_hz: 8_000, position: 700, samples: samples(0, 500) })
+        .sound(at(410), Block { rate_hz: 16_000, position: 40, samples: samples(2, 900) })
+        .json(Track::Clock, at(411), &ClockMessage::Sound { sample_position: 940, rate_hz: 16_000 })
         .json(Track::Clipboard, at(430), &copied(&["TARGETS", "UTF8_STRING"], Some("naïve")))
         .json(Track::Markers, at(450), &MarkersMessage::Marker { label: String::new() })
         .close_chunk();

@@ -24,7 +24,7 @@ struct Entry {
 enum What {
     Json(Value),
     Picture { is_key: bool, shown: Value },
-    Voice(Block),
+    Audio(Block),
 }
 
 /// A session that is being written.
@@ -90,9 +90,16 @@ impl Story {
     }
 
     pub(crate) fn voice(&mut self, nanos: u64, block: Block) -> &mut Self {
-        let channel = Track::Narration.channel();
-        self.writer.push(channel, nanos, &encode_pcm(&block)).expect("writing to memory");
-        self.note(Track::Narration, nanos, What::Voice(block));
+        self.audio(Track::Narration, nanos, block)
+    }
+
+    pub(crate) fn sound(&mut self, nanos: u64, block: Block) -> &mut Self {
+        self.audio(Track::Sound, nanos, block)
+    }
+
+    fn audio(&mut self, track: Track, nanos: u64, block: Block) -> &mut Self {
+        self.writer.push(track.channel(), nanos, &encode_pcm(&block)).expect("writing to memory");
+        self.note(track, nanos, What::Audio(block));
         self
     }
 
@@ -130,7 +137,7 @@ impl Told {
     /// The twin of a file with these chunks of the live file in it.
     pub(crate) fn twin(&self, chunks: impl Iterator<Item = usize>, has_ending: bool, facts: &Facts) -> Value {
         let entries = chunks.flat_map(|chunk| self.chunks[chunk].1.iter());
-        let (mut tracks, mut voice) = (Map::new(), Voice::default());
+        let (mut tracks, mut voice, mut sound) = (Map::new(), Voice::default(), Voice::default());
         let mut held: BTreeMap<Track, u32> = BTreeMap::new();
         let mut numbers: BTreeMap<Track, u32> = BTreeMap::new();
         for Entry { track, sequence, nanos, what } in entries {
@@ -142,8 +149,8 @@ impl Told {
             };
             let mut is_left_out = false;
             match what {
-                What::Voice(block) => {
-                    voice.add(*nanos, block);
+                What::Audio(block) => {
+                    if *track == Track::Sound { &mut sound } else { &mut voice }.add(*nanos, block);
                     continue;
                 }
                 What::Json(message) => found["message"] = message.clone(),
@@ -184,6 +191,7 @@ impl Told {
             "unreadable": facts.unreadable.iter().map(|range| json!([range.start, range.end])).collect::<Vec<_>>(),
             "tracks": tracks,
             "narration": voice.finish(),
+            "sound": sound.finish(),
         })
     }
 }

@@ -99,6 +99,7 @@ pub fn measure(
         screen: desktop.screen,
         input: desktop.input,
         windows: desktop.windows,
+        sound: Voice::None,
         voice: microphone.map_or(Voice::None, |microphone| Voice::Source(Box::new(microphone))),
     };
     let recorder = Recorder::start(time.clone(), plan)?;

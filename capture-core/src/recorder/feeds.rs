@@ -208,8 +208,8 @@ pub(super) fn start(
     stop: &Stop,
     mut screen: ScreenFeed,
     windows: Box<dyn WindowSource>,
-    voice: Voice,
-    heard: Heard,
+    [voice, sound]: [Voice; 2],
+    heard: &Heard,
 ) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::new();
     let mut start = |run: Box<dyn FnOnce(&Context, &Stop) + Send>| {
@@ -229,12 +229,17 @@ pub(super) fn start(
             context.lose(&[Track::Windows], GapReason::SourceLost, &error.to_string());
         }
     }));
-    match voice {
-        Voice::None => {}
-        Voice::Missing(why) => context.lose(&[Track::Narration], GapReason::NoSource, &why),
-        Voice::Source(source) => start(Box::new(move |context, stop| {
-            feed_voice(context, stop, source, &heard);
-        })),
+    // What is said of the level and the drift is of the voice alone.
+    for (track, voice, heard) in
+        [(Track::Narration, voice, heard.clone()), (Track::Sound, sound, Heard::default())]
+    {
+        match voice {
+            Voice::None => {}
+            Voice::Missing(why) => context.lose(&[track], GapReason::NoSource, &why),
+            Voice::Source(source) => start(Box::new(move |context, stop| {
+                feed_audio(context, stop, track, source, &heard);
+            })),
+        }
     }
     threads
 }
@@ -269,21 +274,17 @@ fn feed_windows(
     source.run(&sink, stop)
 }
 
-/// Feeds the voice; a device that is lost is opened again when it is there.
-fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, heard: &Heard) {
+/// Feeds an audio track; a device that is lost is opened again when it is there.
+fn feed_audio(context: &Context, stop: &Stop, track: Track, mut source: Box<dyn AudioSource>, heard: &Heard) {
     let mut begin = 0;
     loop {
-        let next = match feed_stream(context, stop, &mut *source, heard, begin) {
+        let next = match feed_stream(context, stop, track, &mut *source, heard, begin) {
             (Ok(()), _) if stop.is_stopped() => return,
             (Ok(()), _) => {
-                return context.lose(
-                    &[Track::Narration],
-                    GapReason::SourceEnded,
-                    "the narration file is over",
-                );
+                return context.lose(&[track], GapReason::SourceEnded, "the narration file is over");
             }
             (Err(error), next) => {
-                context.lose(&[Track::Narration], GapReason::SourceLost, &error.to_string());
+                context.lose(&[track], GapReason::SourceLost, &error.to_string());
                 next
             }
         };
@@ -306,10 +307,13 @@ fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, 
         // Positions count on as if it had never been away, nearly: what is missing is in the gap.
         let away = u128::from(context.clock.now_nanos() - lost_nanos) * u128::from(source.rate_hz());
         begin = next + (away / 1_000_000_000) as u64;
-        context.queues.open(Track::Narration, context.clock.now_nanos());
-        context.regain(Track::Narration);
-        let sentence = format!("narration: the voice is recorded again, from {}", source.device());
-        tracing::info!(device = source.device(), "the narration is back");
+        context.queues.open(track, context.clock.now_nanos());
+        context.regain(track);
+        let sentence = match track {
+            Track::Sound => format!("sound: the system is heard again, from {}", source.device()),
+            _ => format!("narration: the voice is recorded again, from {}", source.device()),
+        };
+        tracing::info!(%track, device = source.device(), "a device is back");
         let _ = context.notices.send(Notice::Warning(sentence));
     }
 }
@@ -318,6 +322,7 @@ fn feed_voice(context: &Context, stop: &Stop, mut source: Box<dyn AudioSource>, 
 fn feed_stream(
     context: &Context,
     stop: &Stop,
+    track: Track,
     source: &mut dyn AudioSource,
     heard: &Heard,
     begin: u64,
@@ -327,11 +332,11 @@ fn feed_stream(
     let mut send = |out| {
         match out {
             Out::Block(nanos, block) => {
-                queues.send(Track::Narration.channel(), nanos, encode_pcm(&block));
+                queues.send(track.channel(), nanos, encode_pcm(&block));
             }
             Out::Clock(nanos, message) => {
                 heard.note_pair(nanos, &message);
-                queues.send_json(Track::Clock, nanos, &message);
+                queues.send_json(Track::Clock, nanos, &pair_of(track, message));
             }
         };
     };
@@ -340,7 +345,7 @@ fn feed_stream(
     let ended = source.run(
         &mut |AudioEvent::Samples { position, samples, recorded_at_nanos }| {
             let position = begin + position;
-            queues.alive(Track::Narration, context.clock.now_nanos());
+            queues.alive(track, context.clock.now_nanos());
             // A microphone is open before the session begins: what it heard before the epoch is left out. From the first
             // sample on all count, though their stamps may be earlier: the device's word on its latency varies.
             let early_nanos = match next_position {
@@ -355,7 +360,7 @@ fn feed_stream(
                 return;
             }
             if let Some(next) = next_position.filter(|next| position > *next) {
-                queues.count_drops(Track::Narration, position - next);
+                queues.count_drops(track, position - next);
             }
             next_position = Some(position + samples.len() as u64);
             // A run that touches a pause is left out whole; what is left out leaves a hole in the positions.
@@ -376,4 +381,14 @@ fn feed_stream(
     );
     blocks.flush(&mut send);
     (ended, next_position.unwrap_or(begin))
+}
+
+/// A pair of sample position and session time, as one of the track.
+fn pair_of(track: Track, pair: ClockMessage) -> ClockMessage {
+    match pair {
+        ClockMessage::Narration { sample_position, rate_hz } if track == Track::Sound => {
+            ClockMessage::Sound { sample_position, rate_hz }
+        }
+        pair => pair,
+    }
 }

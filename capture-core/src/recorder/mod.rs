@@ -111,11 +111,13 @@ pub struct Plan {
     pub windows: Box<dyn WindowSource>,
     /// The voice.
     pub voice: Voice,
+    /// What the computer itself sounds.
+    pub sound: Voice,
 }
 
-/// The voice of a session.
+/// The voice of a session, or what else is heard.
 pub enum Voice {
-    /// Not asked for: the bundle has no narration track.
+    /// Not asked for: the bundle has no such track.
     None,
     /// Asked for and not there: the whole session is a gap that says why.
     Missing(String),
@@ -297,7 +299,8 @@ impl Recorder {
                 return Err(error);
             }
         };
-        let mut sources = feeds::start(&context, &stop, screen, plan.windows, plan.voice, heard.clone());
+        let mut sources =
+            feeds::start(&context, &stop, screen, plan.windows, [plan.voice, plan.sound], &heard);
         sources.push(input);
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
         Ok(Self {
@@ -479,8 +482,10 @@ fn recorded_tracks(geometry: &GeometryMessage, plan: &Plan) -> Result<Vec<Track>
     }
     recorded.extend(tracks_of(&plan.input.backend()));
     recorded.push(Track::Windows);
-    if !matches!(plan.voice, Voice::None) {
-        recorded.push(Track::Narration);
+    for (track, voice) in [(Track::Narration, &plan.voice), (Track::Sound, &plan.sound)] {
+        if !matches!(voice, Voice::None) {
+            recorded.push(track);
+        }
     }
     Ok(recorded)
 }
@@ -499,6 +504,11 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
     if let Voice::Source(source) = &plan.voice {
         backends.push(source.backend());
         (microphone, narration_rate_hz) = (Some(source.device()), Some(source.rate_hz()));
+    }
+    let (mut system_sound, mut system_sound_rate_hz) = (None, None);
+    if let Voice::Source(source) = &plan.sound {
+        backends.push(Backend { tracks: vec![Track::Sound.name()], ..source.backend() });
+        (system_sound, system_sound_rate_hz) = (Some(source.device()), Some(source.rate_hz()));
     }
     Manifest {
         format_version: FORMAT_VERSION,
@@ -520,6 +530,8 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
             max_fps: plan.max_fps,
             microphone,
             narration_rate_hz,
+            system_sound,
+            system_sound_rate_hz,
             lossy: plan.lossy,
             clipboard_text: plan.clipboard_text,
             sync: plan.sync.clone(),

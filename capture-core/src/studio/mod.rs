@@ -205,6 +205,7 @@ impl Studio {
                 input: desktop.input,
                 windows: desktop.windows,
                 voice: self.voice(&settings),
+                sound: Voice::None,
             })
         })
     }

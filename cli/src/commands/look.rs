@@ -8,7 +8,7 @@ use praxis_bundle::info::{Gap, Info};
 use praxis_bundle::screen::Picture;
 use praxis_bundle::{Error, Track, file};
 use praxis_capture_core::library;
-use praxis_export::format::write_narration;
+use praxis_export::format::write_audio;
 use serde_json::{Value, json};
 
 use super::calibrate::lines_of;
@@ -241,11 +241,12 @@ pub(crate) fn events(arguments: &Events) -> Result<Done> {
 fn printed_track(name: &str) -> Result<Track> {
     match Track::from_name(name) {
         Some(Track::Screen(_)) => bail!("pictures are not printed: praxis frame writes them as PNG"),
-        Some(Track::Narration) => bail!("samples are not printed: praxis narration writes them as WAV"),
+        Some(Track::Narration | Track::Sound) => {
+            bail!("samples are not printed: praxis narration writes them as WAV")
+        }
         Some(track) => Ok(track),
         None => {
-            let there: Vec<_> =
-                Track::SINGLE.iter().filter(|t| **t != Track::Narration).map(|t| t.name()).collect();
+            let there: Vec<_> = Track::SINGLE.iter().filter(|t| !t.is_audio()).map(|t| t.name()).collect();
             bail!("there is no track {name:?}; there are: {}", there.join(", "))
         }
     }
@@ -254,14 +255,19 @@ fn printed_track(name: &str) -> Result<Track> {
 pub(crate) fn narration(arguments: &Narration) -> Result<Done> {
     refuse_to_overwrite(&arguments.output, &arguments.file)?;
     let info = file::info_of(&arguments.file)?;
-    let is_heard = info.tracks.get(&Track::Narration).is_some_and(|track| track.messages > 0);
-    let Some(rate_hz) = info.manifest.capture.narration_rate_hz.filter(|_| is_heard) else {
-        let why = info.gaps.iter().find(|gap| gap.track.as_deref() == Some("narration"));
-        let why = why.map_or("it was recorded without a microphone".into(), |gap| printable(&gap.detail));
-        bail!("{} has no narration: {why}", arguments.file.display());
+    let capture = &info.manifest.capture;
+    let (track, rate_hz, without) = match arguments.system_sound {
+        false => (Track::Narration, capture.narration_rate_hz, "it was recorded without a microphone"),
+        true => (Track::Sound, capture.system_sound_rate_hz, "the system's sound was not asked for"),
+    };
+    let is_heard = info.tracks.get(&track).is_some_and(|track| track.messages > 0);
+    let Some(rate_hz) = rate_hz.filter(|_| is_heard) else {
+        let why = info.gaps.iter().find(|gap| gap.track == Some(track.name()));
+        let why = why.map_or(without.into(), |gap| printable(&gap.detail));
+        bail!("{} has no {track}: {why}", arguments.file.display());
     };
     let (_, unreadable_bytes) =
-        write_narration(&arguments.file, rate_hz, info.duration_nanos, &arguments.output)?;
+        write_audio(&arguments.file, track, rate_hz, info.duration_nanos, &arguments.output)?;
     Ok(done(unreadable_bytes))
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let time: SharedTime = Arc::new(SystemTime);
     let desktop = native::open_desktop(&time, &Own::default(), arguments.clipboard_text)?;
     let voice = open_voice(&arguments, &time)?;
+    let sound = open_system_sound(&arguments, &time);
     let plan = Plan {
         storage: Arc::new(Disk),
         folder,
@@ -59,6 +60,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         input: desktop.input,
         windows: desktop.windows,
         voice,
+        sound,
     };
     let recorder = Recorder::start(time, plan)?;
     let keys = Keys::take();
@@ -131,6 +133,17 @@ fn open_voice(arguments: &Record, time: &SharedTime) -> Result<Voice> {
         // The work goes on without a voice, but not unnoticed.
         Err(SourceError::Unavailable(why) | SourceError::Lost(why)) => Ok(Voice::Missing(why)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What the computer itself sounds, if it is asked for; where it cannot be had the whole session is a gap that says why.
+fn open_system_sound(arguments: &Record, time: &SharedTime) -> Voice {
+    if !arguments.system_sound {
+        return Voice::None;
+    }
+    match Microphone::open_system_sound(time.clone(), arguments.mic_rate) {
+        Ok(sound) => Voice::Source(Box::new(sound)),
+        Err(error) => Voice::Missing(error.to_string()),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::steps::{Wanted, Whole, for_each_step};
 use crate::transcript::Span;
 use crate::{Error, Result, Session};
 
-pub use wav::write_narration;
+pub use wav::write_audio;
 
 /// A format that bundles can be exported in.
 pub trait Format: Sync {

@@ -11,7 +11,7 @@ use praxis_bundle::messages::{PointerMessage, Rect};
 use praxis_bundle::screen::{Decoder, Picture};
 use praxis_bundle::{Track, file};
 
-use super::wav::write_narration;
+use super::wav::write_audio;
 use super::{Bundle, Format, Written};
 use crate::transcript::to_vtt;
 use crate::{Error, Result, Session};
@@ -47,7 +47,7 @@ impl Format for Mp4 {
         std::fs::create_dir_all(&out).map_err(Error::io(format!("writing {}", out.display())))?;
         let voice = folder.join("voice.wav");
         if let Some(rate_hz) = session.rate_hz {
-            write_narration(&session.path, rate_hz, session.duration_nanos, &voice)?;
+            write_audio(&session.path, Track::Narration, rate_hz, session.duration_nanos, &voice)?;
         }
         let captions = folder.join("captions.vtt");
         let has_captions = bundle.options.has_captions && bundle.said.iter().any(|span| span.text.is_some());

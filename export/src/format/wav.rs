@@ -25,7 +25,7 @@ impl Format for Wav {
         let folder = folder.join(bundle.split);
         let path = folder.join(format!("{}.wav", bundle.id()));
         create(&path)?;
-        let (runs, _) = write_narration(&session.path, rate_hz, session.duration_nanos, &path)?;
+        let (runs, _) = write_audio(&session.path, Track::Narration, rate_hz, session.duration_nanos, &path)?;
         let map = serde_json::json!({ "rate_hz": rate_hz, "runs": runs });
         let path = folder.join(format!("{}.wav.json", bundle.id()));
         std::fs::write(&path, format!("{map}\n"))
@@ -52,8 +52,9 @@ pub struct Run {
 ///
 /// # Errors
 /// As reading or writing fails.
-pub fn write_narration(
+pub fn write_audio(
     bundle: &Path,
+    track: Track,
     rate_hz: u32,
     duration_nanos: u64,
     to: &Path,
@@ -66,7 +67,7 @@ pub fn write_narration(
     let mut writer = hound::WavWriter::create(to, spec(rate_hz)).map_err(failed)?;
     let (mut written, mut runs, mut failure) = (0u64, Vec::<Run>::new(), None);
     let unreadable_bytes = file::for_each_message(bundle, |channel, _, nanos, data| {
-        if channel.track != Track::Narration || failure.is_some() {
+        if channel.track != track || failure.is_some() {
             return Ok(());
         }
         let block = narration::decode(data)?;

@@ -34,6 +34,7 @@ fn main() -> Result<()> {
         lossy: Lossy::Auto,
         title: None,
         project: None,
+        sound: Voice::None,
         clipboard_text: false,
         sync: None,
         reserve_bytes: DEFAULT_RESERVE_BYTES,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use praxis_bundle::Track;
 use praxis_tests::damage;
 use praxis_tests::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use praxis_tests::full_disk::exports_onto_a_full_disk;
@@ -154,13 +155,18 @@ fn memory(minutes: u64) -> Result<u32> {
     let segments_before = segments()?;
     let recording = Recording::start(&desktop, folder.path(), &["--no-seal"])?;
     let status = format!("/proc/{}/status", recording.child.id());
-    let mut samples = Vec::new();
+    let files = format!("/proc/{}/fd", recording.child.id());
+    let num_files = || Ok::<_, anyhow::Error>(std::fs::read_dir(&files)?.count());
+    let (mut samples, mut files_before) = (Vec::new(), 0);
     for second in 0..minutes * 60 {
         let_pass(Duration::from_secs(1));
         let text = std::fs::read_to_string(&status).context("the recorder is gone")?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         samples.push((second as f64 / 60.0, kib / 1024.0));
+        if second == minutes * 15 {
+            files_before = num_files()?;
+        }
         if second % 15 == 14 {
             // A steady load: the window is dragged, text is typed, something is said.
             desktop.xdotool(&["getactivewindow", "windowmove", &(second % 200).to_string(), "60"])?;
@@ -171,6 +177,7 @@ fn memory(minutes: u64) -> Result<u32> {
     let settled = &samples[samples.len() / 4..];
     let slope = slope(settled);
     let largest = samples.iter().map(|sample| sample.1).fold(0.0, f64::max);
+    let files_after = num_files()?;
     let (bundle, code) = recording.stop(Signal::TERM)?;
     println!(
         "memory over {minutes} min at 1920×1080: largest {largest:.1} MiB, slope {slope:+.2} MiB per minute"
@@ -178,6 +185,21 @@ fn memory(minutes: u64) -> Result<u32> {
     let log = std::fs::read_to_string(folder.path().join("log"))?;
     ensure!(code == Some(0), "exit code {code:?}: {log}");
     ok(&["check", path(&bundle)])?;
+    // Its exit code says that no drop was counted; here, that none went uncounted.
+    let (mut next, mut num_missing) = (None, 0);
+    praxis_bundle::file::for_each_message(&bundle, |channel, _, _, data| {
+        if channel.track == Track::Narration {
+            let block = praxis_bundle::narration::decode(data)?;
+            num_missing += block.position - next.unwrap_or(block.position);
+            next = Some(block.position + block.samples.len() as u64);
+        }
+        Ok(())
+    })?;
+    ensure!(
+        next.is_some() && num_missing == 0,
+        "{num_missing} samples of the voice are missing and not counted"
+    );
+    ensure!(files_after <= files_before, "{files_before} open files became {files_after}");
     if slope > MAX_GROWTH_MIB_PER_MINUTE {
         bail!("memory grows by {slope:.2} MiB per minute");
     }

@@ -1,4 +1,4 @@
-//! A microphone through cpal: PulseAudio (or PipeWire's server for it) first, else the system's default host.
+//! A microphone, or what the computer itself sounds, through cpal: PulseAudio (or PipeWire's server for it) first, else the system's default host.
 //!
 //! The callback only copies and enqueues. The stream lives on a thread of its own, so that neither a device that is
 //! slow to open nor one that hangs when closed holds anyone up.
@@ -39,6 +39,17 @@ enum FromStream {
     Failed(SourceError),
 }
 
+/// What is to be listened to.
+#[derive(Clone)]
+enum Wanted {
+    /// The system's microphone, whichever that is.
+    Default,
+    /// The microphone of that name.
+    Named(String),
+    /// What the computer itself sounds.
+    SystemSound,
+}
+
 /// A stream that was asked for, and what comes of it.
 struct Stream {
     runs: Receiver<FromStream>,
@@ -55,16 +66,16 @@ struct Opened {
 }
 
 impl Stream {
-    fn start(time: &SharedTime, device: Option<&str>, rate_hz: u32) -> Self {
+    fn start(time: &SharedTime, wanted: &Wanted, rate_hz: u32) -> Self {
         let (to_us, runs) = sync_channel(QUEUE_RUNS);
         let (keep_open, closed) = sync_channel(0);
-        let (time, name) = (time.clone(), device.map(str::to_owned));
+        let (time, wanted) = (time.clone(), wanted.clone());
         std::thread::spawn(move || {
-            match start(time, name.as_deref(), rate_hz, &to_us) {
+            match start(time, &wanted, rate_hz, &to_us) {
                 Ok((stream, device)) => {
                     // Until the other end is dropped.
                     while let Err(RecvTimeoutError::Timeout) = closed.recv_timeout(DEVICE_LOOK) {
-                        if let Err(error) = still_there(name.as_deref(), &device) {
+                        if let Err(error) = still_there(&wanted, &device) {
                             let _ = to_us.try_send(FromStream::Failed(error));
                             break;
                         }
@@ -102,8 +113,7 @@ impl Stream {
 /// A microphone.
 pub struct Microphone {
     time: SharedTime,
-    /// As it was asked for.
-    name: Option<String>,
+    wanted: Wanted,
     device: String,
     rate_hz: u32,
     host: &'static str,
@@ -118,10 +128,21 @@ impl Microphone {
     /// # Errors
     /// `Unavailable` with what to do: no sound server, no microphone, no such name.
     pub fn open(time: SharedTime, device: Option<&str>, rate_hz: u32) -> Result<Self, SourceError> {
-        let stream = Stream::start(&time, device, rate_hz);
-        let name = device.map(str::to_owned);
+        Self::open_wanted(time, device.map_or(Wanted::Default, |name| Wanted::Named(name.into())), rate_hz)
+    }
+
+    /// Opens what the computer itself sounds, where the sound server tells it.
+    ///
+    /// # Errors
+    /// `Unavailable` with what to do.
+    pub fn open_system_sound(time: SharedTime, rate_hz: u32) -> Result<Self, SourceError> {
+        Self::open_wanted(time, Wanted::SystemSound, rate_hz)
+    }
+
+    fn open_wanted(time: SharedTime, wanted: Wanted, rate_hz: u32) -> Result<Self, SourceError> {
+        let stream = Stream::start(&time, &wanted, rate_hz);
         let Opened { device, rate_hz, host, first } = stream.opened(&Stop::default())?;
-        Ok(Self { time, name, device, rate_hz, host, stream, first: Some(first) })
+        Ok(Self { time, wanted, device, rate_hz, host, stream, first: Some(first) })
     }
 }
 
@@ -169,30 +190,41 @@ fn is_server(name: &str) -> bool {
     name.eq_ignore_ascii_case("pulseaudio")
 }
 
-fn find(hosts: &Hosts, name: Option<&str>) -> Result<(&'static str, cpal::Device), SourceError> {
+/// The name of the device that gives what is wanted, as the system is set now.
+fn chosen_name(host: &cpal::Host, wanted: &Wanted) -> Option<String> {
+    match wanted {
+        Wanted::Default => host.default_input_device().map(|device| name_of(&device)),
+        Wanted::Named(name) => Some(name.clone()),
+        // So a sound server calls what it plays to a loudspeaker.
+        Wanted::SystemSound => {
+            host.default_output_device().map(|device| format!("Monitor of {}", name_of(&device)))
+        }
+    }
+}
+
+fn find(hosts: &Hosts, wanted: &Wanted) -> Result<(&'static str, cpal::Device), SourceError> {
     for (host_name, host) in hosts {
-        let found = match name {
-            None => host.default_input_device(),
-            Some(name) => host
-                .input_devices()
-                .ok()
-                .and_then(|mut devices| devices.find(|device| name_of(device) == name)),
+        let found = match wanted {
+            Wanted::Default => host.default_input_device(),
+            _ => chosen_name(host, wanted)
+                .and_then(|name| host.input_devices().ok()?.find(|device| name_of(device) == name)),
         };
         if let Some(device) = found {
             return Ok((*host_name, device));
         }
     }
     let there = names_of(hosts);
-    Err(SourceError::Unavailable(match (name, there.is_empty()) {
+    Err(SourceError::Unavailable(match (wanted, there.is_empty()) {
+        (Wanted::SystemSound, _) => "the sound server does not tell what the computer sounds: start PulseAudio or PipeWire, or record without the system's sound".into(),
         (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record without a voice".into(),
-        (Some(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
-        (None, _) => format!("no default microphone is set; choose one with --mic: {}", there.join(", ")),
+        (Wanted::Named(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
+        (Wanted::Default, _) => format!("no default microphone is set; choose one with --mic: {}", there.join(", ")),
     }))
 }
 
-/// Whether the microphone is still the one that is recorded. A sound server gives a stream another one when its own is
+/// Whether the device is still the one that is recorded. A sound server gives a stream another one when its own is
 /// pulled out, and says nothing; and who named none follows the person who chooses another in the system's settings.
-fn still_there(name: Option<&str>, device: &str) -> Result<(), SourceError> {
+fn still_there(wanted: &Wanted, device: &str) -> Result<(), SourceError> {
     with_hosts(|hosts| {
         // Without a server nothing is moved; one that does not answer is noticed by the samples.
         let Some((_, host)) = hosts.first().filter(|(name, _)| is_server(name)) else { return Ok(()) };
@@ -200,8 +232,7 @@ fn still_there(name: Option<&str>, device: &str) -> Result<(), SourceError> {
         if !devices.any(|each| name_of(&each) == device) {
             return Err(SourceError::Lost(format!("the microphone {device:?} is gone")));
         }
-        let chosen = host.default_input_device().map(|each| name_of(&each));
-        match chosen.filter(|chosen| name.is_none() && chosen != device) {
+        match chosen_name(host, wanted).filter(|chosen| chosen != device) {
             Some(chosen) => Err(SourceError::Lost(format!(
                 "the system's microphone is {chosen:?} now, no longer {device:?}"
             ))),
@@ -212,22 +243,22 @@ fn still_there(name: Option<&str>, device: &str) -> Result<(), SourceError> {
 
 fn start(
     time: SharedTime,
-    name: Option<&str>,
+    wanted: &Wanted,
     rate_hz: u32,
     to_us: &SyncSender<FromStream>,
 ) -> Result<(cpal::Stream, String), SourceError> {
-    let (host, device) = with_hosts(|hosts| find(hosts, name))?;
+    let (host, device) = with_hosts(|hosts| find(hosts, wanted))?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
             "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record without a voice"
         ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.
-    let wanted =
+    let converted =
         StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size: BufferSize::Fixed(rate_hz / 50) };
-    let first = open(&device, &wanted, &time, to_us);
+    let first = open(&device, &converted, &time, to_us);
     let (stream, config) = match first {
-        Ok(stream) => (stream, wanted),
+        Ok(stream) => (stream, converted),
         Err(_) => {
             let own = device.default_input_config().map_err(unusable)?;
             let config = own.config();
@@ -330,7 +361,7 @@ impl AudioSource for Microphone {
     }
 
     fn reopen(&mut self, stop: &Stop) -> Result<(), SourceError> {
-        let stream = Stream::start(&self.time, self.name.as_deref(), self.rate_hz);
+        let stream = Stream::start(&self.time, &self.wanted, self.rate_hz);
         let Opened { device, rate_hz, host, first } = stream.opened(stop)?;
         if rate_hz != self.rate_hz {
             let why = format!("{device} gives {rate_hz} samples a second, not {}", self.rate_hz);

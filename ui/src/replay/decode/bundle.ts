@@ -20,7 +20,7 @@ import type { RawMessage } from './record';
 import { chunkAt, reasonOf } from './scan';
 import type { ByteSource } from './source';
 import { channelOf, deltaId, keyId, trackId } from './track';
-import type { JsonTrack } from './track';
+import type { AudioTrack, JsonTrack } from './track';
 import type { MessageOf } from './types';
 
 export type { BundleInfo, Damage } from './open';
@@ -158,7 +158,7 @@ export class Bundle {
 
   /** Starts reading what comes after a picture, so that it is there when it is played. */
   readAhead(display: number, nanos: number, untilNanos: number): void {
-    const ids = [deltaId(display), keyId(display), trackId('narration'), trackId('pointer'), trackId('keys')];
+    const ids = [deltaId(display), keyId(display), trackId('narration'), trackId('sound'), trackId('pointer'), trackId('keys')];
     for (const part of this.parts) {
       if (part.startNanos > untilNanos) break;
       if (part.endNanos > nanos && this.isToBeRead(part, ids)) this.startReading([part]);
@@ -231,10 +231,10 @@ export class Bundle {
     return undefined;
   }
 
-  /** The blocks of narration that begin in a stretch of time, ends included. */
-  async narration(from: number, to: number, signal?: AbortSignal): Promise<NarrationBlock[]> {
+  /** The blocks of an audio track that begin in a stretch of time, ends included. */
+  async audio(track: AudioTrack, from: number, to: number, signal?: AbortSignal): Promise<NarrationBlock[]> {
     const blocks: NarrationBlock[] = [];
-    for await (const { nanos, data } of this.raw([trackId('narration')], from, to, signal)) {
+    for await (const { nanos, data } of this.raw([trackId(track)], from, to, signal)) {
       blocks.push(decodeNarration(nanos, data));
     }
     return blocks;

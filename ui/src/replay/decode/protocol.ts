@@ -1,7 +1,6 @@
 // What passes between the player and the worker that decodes: one answer to each question, pictures without a copy.
 import type { BundleInfo, Message, Shown } from './bundle';
 import type { ErrorKind } from './errors';
-import type { NarrationBlock } from './narration';
 import type { SurveyPart } from './survey';
 import type { JsonTrack } from './track';
 import type { MessageOf } from './types';
@@ -19,8 +18,7 @@ export type Question =
   | { ask: 'pictureTimes'; display: number; from: number; to: number }
   | { ask: 'messages'; track: JsonTrack; from: number; to: number }
   | { ask: 'latest'; track: JsonTrack; nanos: number }
-  | { ask: 'narration'; from: number; to: number }
-  /** The narration of a stretch of time, its end not included, as it sounds at a speed. */
+  /** Voice and system of a stretch of time, its end not included, as it sounds at a speed. */
   | { ask: 'voice'; from: number; to: number; speed: number }
   | { ask: 'thumbnail'; display: number; nanos: number }
   /** Goes through the whole bundle; answered in parts (`part`), the last one as an answer. */
@@ -44,9 +42,7 @@ export type AnswerTo<Q extends Question> = Q extends { ask: 'open' }
                 ? { nanos: number; jpeg: Uint8Array<ArrayBuffer> } | undefined
                 : Q extends { ask: 'survey' }
                   ? SurveyPart
-                  : Q extends { ask: 'damages' }
-                    ? BundleInfo['damages']
-                    : NarrationBlock[];
+                  : BundleInfo['damages'];
 
 export interface Problem {
   /** `cancelled` if that was asked for. */

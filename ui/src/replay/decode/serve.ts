@@ -54,8 +54,7 @@ export function serve(port: Port): void {
     const { from, to } = question;
     if (question.ask === 'pictureTimes') return bundle.pictureTimes(question.display, from, to, signal);
     if (question.ask === 'messages') return bundle.messages(question.track, from, to, signal);
-    if (question.ask === 'voice') return voice(bundle, from, to, question.speed, signal);
-    return bundle.narration(from, to, signal);
+    return voice(bundle, from, to, question.speed, signal);
   };
 
   const work = async (asked: Asked) => {

@@ -12,11 +12,13 @@ const IDS = {
   // 9 is the schema of pictures.
   cursor: 10,
   clipboard: 11,
+  sound: 12,
 } as const;
 
 export type SingleTrack = keyof typeof IDS;
 export const SINGLE_TRACKS = Object.keys(IDS) as SingleTrack[];
-export type JsonTrack = Exclude<SingleTrack, 'narration'>;
+export type AudioTrack = 'narration' | 'sound';
+export type JsonTrack = Exclude<SingleTrack, AudioTrack>;
 
 const MAX_DISPLAYS = 32;
 const FIRST_SCREEN_CHANNEL = 100;

@@ -84,7 +84,7 @@ export interface GeometryMessage {
 export type ClockMessage =
   | { source: 'system'; wall_nanos: bigint; monotonic_nanos: bigint }
   | { source: 'x_server'; server_millis: number; uncertainty_nanos: number }
-  | { source: 'narration'; sample_position: number; rate_hz: number };
+  | { source: 'narration' | 'sound'; sample_position: number; rate_hz: number };
 
 export interface HealthMessage {
   tracks: {

@@ -1,4 +1,4 @@
-// The narration of a stretch of time as it is to be played: joined into runs, and made shorter or longer with its pitch kept.
+// What is heard in a stretch of time as it is to be played, voice and system: joined into runs, and made shorter or longer with its pitch kept.
 import type { Bundle } from './bundle';
 import type { NarrationBlock } from './narration';
 import { stretch } from './stretch';
@@ -15,8 +15,13 @@ export interface VoiceRun {
 const MAX_BLOCK_NANOS = 1_500_000_000;
 
 export async function voice(bundle: Bundle, from: number, to: number, speed: number, signal?: AbortSignal): Promise<VoiceRun[]> {
-  const blocks = await bundle.narration(Math.max(0, from - MAX_BLOCK_NANOS), to, signal);
-  return runs(blocks, from, to).map((run) => ({ ...run, samples: stretch(run.samples, speed, run.rateHz) }));
+  const found: VoiceRun[] = [];
+  // Runs of both tracks are played at their times: what is heard is their sum.
+  for (const track of ['narration', 'sound'] as const) {
+    const blocks = await bundle.audio(track, Math.max(0, from - MAX_BLOCK_NANOS), to, signal);
+    found.push(...runs(blocks, from, to).map((run) => ({ ...run, samples: stretch(run.samples, speed, run.rateHz) })));
+  }
+  return found;
 }
 
 /** Blocks that follow one another by their positions, cut to the stretch of time. */
