@@ -8,7 +8,7 @@ use praxis_bundle::screen::Decoders;
 use praxis_bundle::{Track, file, narration};
 
 use super::CalibrateError;
-use crate::sources::audio::{BEEP_HZ, BEEP_NANOS};
+use crate::sources::audio::BEEP_HZ;
 
 /// How far from its instant something is looked for.
 const BEFORE_NANOS: u64 = 60_000_000;
@@ -145,9 +145,7 @@ impl Sound {
         }
         let at = loudness.iter().position(|each| *each >= loudest / 2.0)?;
         // Half of the window is in the beep then.
-        let middle = samples[at].0 + WINDOW_NANOS / 2;
-        debug_assert!(BEEP_NANOS > WINDOW_NANOS);
-        Some(middle)
+        Some(samples[at].0 + WINDOW_NANOS / 2)
     }
 }
 
@@ -166,6 +164,7 @@ fn loudness_of(window: &[(u64, i16)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::audio::BEEP_NANOS;
 
     #[test]
     fn a_beep_is_found_to_a_fraction_of_a_millisecond_in_noise_and_silence_is_none() {
