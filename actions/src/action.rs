@@ -202,7 +202,7 @@ pub struct Action {
     /// Wait: somebody spoke meanwhile.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_thinking: bool,
-    /// The window that was active at the start.
+    /// The window that a click, drag or scroll went to; of other actions, the one that was active at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowName>,
     /// What a person calls it, where one has corrected it.

@@ -39,7 +39,7 @@ struct Open {
 }
 
 /// The window that is active.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct ActiveWindow {
     pub(crate) id: Option<u64>,
     pub(crate) name: Option<WindowName>,

@@ -25,8 +25,8 @@ mod tests;
 pub use action::{Action, Answer, Kind, LeftOut, Parameters, PathPoint, WindowName};
 pub use corrections::{Change, CorrectionError, Corrections};
 pub use read::{Gatherer, MAX_ACTIONS, Reading, actions_of, actions_of_file};
-pub use reducer::{Input, Reducer};
+pub use reducer::{Input, Reducer, Shown};
 pub use rest::is_speech;
 
 /// Goes up when the same input may give other actions.
-pub const REDUCER_VERSION: u32 = 3;
+pub const REDUCER_VERSION: u32 = 4;

@@ -1,7 +1,7 @@
 //! The reduction itself: messages in order of time go in, actions come out when they have ended.
 
 use praxis_bundle::messages::{
-    GapReason, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect, WindowsMessage,
+    GapReason, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect, Window, WindowsMessage,
 };
 
 use crate::keyboard::{ActiveWindow, Keyboard};
@@ -12,6 +12,8 @@ use crate::{Action, LeftOut, Parameters, WindowName};
 
 /// Longest title and class that go into an action.
 const MAX_WINDOW_CHARS: usize = 500;
+/// Most windows that are remembered as shown.
+const MAX_SHOWN: usize = 256;
 
 /// A message that has to do with actions.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +22,13 @@ pub enum Input {
     Pointer(PointerMessage),
     /// Of `keys`.
     Key(KeyMessage),
-    /// Of `windows`: the active window from now on.
-    Window(Option<(u64, WindowName)>),
+    /// Of `windows`: the active window from now on, and those that are shown.
+    Window {
+        /// Its id and name.
+        active: Option<(u64, WindowName)>,
+        /// From the top down.
+        shown: Vec<Shown>,
+    },
     /// These places of the root window changed on the screen.
     Changed(Vec<Rect>),
     /// A block of `narration`, as it is in the bundle.
@@ -32,16 +39,28 @@ pub enum Input {
     Back,
 }
 
+/// A window that is shown, above those that follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Where it is.
+    pub rect: Rect,
+    /// What people know it as.
+    pub name: WindowName,
+    /// Its process.
+    pub pid: Option<u32>,
+}
+
 impl Input {
     /// Of a message of `windows`.
     #[must_use]
     pub fn window(message: WindowsMessage) -> Self {
-        let name = |text: &str| cut(text, MAX_WINDOW_CHARS);
-        Self::Window(
-            message.active.map(|window| {
-                (window.id, WindowName { title: name(&window.title), class: name(&window.class) })
-            }),
-        )
+        let cut = |text: &str| cut(text, MAX_WINDOW_CHARS);
+        let name = |window: &Window| WindowName { title: cut(&window.title), class: cut(&window.class) };
+        let shown = |window: &Window| Shown { rect: window.rect, name: name(window), pid: window.pid };
+        Self::Window {
+            active: message.active.as_ref().map(|window| (window.id, name(window))),
+            shown: message.shown.iter().take(MAX_SHOWN).map(shown).collect(),
+        }
     }
 
     /// Of a message of `markers`: a pause, or a gap of the input itself, cuts, and its end is where it goes on. `None` for what
@@ -68,6 +87,7 @@ pub struct Reducer {
     keyboard: Keyboard,
     rest: Rest,
     window: ActiveWindow,
+    shown: Vec<Shown>,
     left_out: LeftOut,
     now_nanos: u64,
 }
@@ -100,10 +120,14 @@ impl Reducer {
                 self.left_out.lone_modifiers +=
                     self.keyboard.key(&self.parameters, nanos, message, &self.window, out);
             }
-            Input::Window(active) => {
-                self.rest.window_changes(self.window.name.as_ref());
+            Input::Window { active, shown } => {
+                self.shown.clone_from(shown);
                 let (id, name) = active.clone().unzip();
-                self.window = ActiveWindow { id, name };
+                let active = ActiveWindow { id, name };
+                if active != self.window {
+                    self.rest.window_changes(self.window.name.as_ref());
+                    self.window = active;
+                }
             }
             Input::Changed(areas) => self.rest.changed(&self.parameters, nanos, areas),
             Input::Voice(block) => self.rest.voice(&self.parameters, nanos, block),
@@ -140,13 +164,28 @@ impl Reducer {
             }
             PointerKind::Move | PointerKind::Release => {}
         }
-        let window = self.window.name.as_ref();
+        let window = self.window_at(message.x_px, message.y_px).cloned();
+        let window = window.as_ref();
         if !self.pointer.button(&self.parameters, nanos, message, window, out) {
             self.left_out.lone_releases += 1;
         }
         if message.kind == PointerKind::Scroll {
             self.pointer.scroll(&self.parameters, nanos, message, window, out);
         }
+    }
+
+    /// The window that a click at a place goes to: the topmost there; a menu counts for the window that it is of; on the
+    /// bare desktop there is none. Where it is not known which windows are shown, the active one.
+    fn window_at(&self, x_px: i32, y_px: i32) -> Option<&WindowName> {
+        if self.shown.is_empty() {
+            return self.window.name.as_ref();
+        }
+        let top = self.shown.iter().find(|shown| shown.rect.contains(x_px, y_px))?;
+        let is_menu = top.name.title.is_empty();
+        let owner = self.shown.iter().find(|shown| {
+            is_menu && !shown.name.title.is_empty() && shown.pid.is_some() && shown.pid == top.pid
+        });
+        Some(&owner.unwrap_or(top).name)
     }
 
     fn cut(&mut self, nanos: u64, out: &mut Vec<Action>) {

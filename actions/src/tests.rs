@@ -5,7 +5,7 @@ use praxis_bundle::messages::{
 };
 use praxis_bundle::narration::{Block, encode_pcm};
 
-use crate::{Action, Input, Kind, LeftOut, Parameters, Reducer, WindowName};
+use crate::{Action, Input, Kind, LeftOut, Parameters, Reducer, Shown, WindowName};
 
 const MILLI: u64 = 1_000_000;
 
@@ -68,7 +68,7 @@ pub(crate) fn voice(is_loud: bool) -> Input {
 
 pub(crate) fn window(id: u64) -> Input {
     let name = WindowName { title: format!("window {id}"), class: "App".into() };
-    Input::Window(Some((id, name)))
+    Input::Window { active: Some((id, name)), shown: Vec::new() }
 }
 
 pub(crate) fn reduce(inputs: &[(u64, Input)]) -> (Vec<Action>, LeftOut) {
@@ -277,6 +277,31 @@ fn keys_with_modifiers_become_hotkeys_and_lone_modifiers_are_counted() {
     );
     assert_eq!(lone(&[press(0, "Shift_L", &[]), press(5, "A", &[Shift]), release(9, "Shift_L")]), (0, 0));
     assert_eq!(lone(&[(0, button(PointerKind::Release, 1, 0, 0))]), (0, 1));
+}
+
+#[test]
+fn a_click_names_the_window_that_it_went_to_and_a_menu_counts_for_its_program() {
+    let shown = |title: &str, class: &str, x_px, pid| Shown {
+        rect: Rect { x_px, y_px: 0, width_px: 100, height_px: 100 },
+        name: WindowName { title: title.into(), class: class.into() },
+        pid: Some(pid),
+    };
+    let windows = Input::Window {
+        active: Some((1, WindowName { title: "notes".into(), class: "Editor".into() })),
+        // A menu of the editor reaches over the browser, which reaches over the editor.
+        shown: vec![shown("", "", 150, 7), shown("page", "Browser", 80, 8), shown("notes", "Editor", 0, 7)],
+    };
+    let mut inputs = vec![(0, windows)];
+    for (at, x_px) in [50, 120, 200, 400].into_iter().enumerate() {
+        let nanos = (at as u64 + 1) * 5_000_000_000;
+        let place = |kind| PointerMessage { button: Some(1), ..pointer(kind, x_px, 50) };
+        inputs.push((nanos, Input::Pointer(place(PointerKind::Press))));
+        inputs.push((nanos + 50_000_000, Input::Pointer(place(PointerKind::Release))));
+    }
+    let (actions, _) = reduce(&inputs);
+    let clicks = actions.iter().filter(|action| action.kind == Kind::Click);
+    let titles: Vec<_> = clicks.map(|click| click.window.as_ref().map(|window| &window.title[..])).collect();
+    assert_eq!(titles, [Some("notes"), Some("page"), Some("notes"), None]);
 }
 
 #[test]

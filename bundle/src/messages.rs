@@ -136,11 +136,15 @@ pub struct ClipboardMessage {
     pub text: Option<String>,
 }
 
-/// One message of the `windows` track: which window is active from this time on.
+/// One message of the `windows` track: which window is active from this time on, and which are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowsMessage {
     /// The active window; null when there is none.
     pub active: Option<Window>,
+    /// All windows that are shown, the topmost first, with menus and others that no window manager knows; missing if it is not known.
+    /// Each is drawn above those that follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<Window>,
 }
 
 /// A window, by what its program says of it.
@@ -152,8 +156,11 @@ pub struct Window {
     pub title: String,
     /// Program class, as `WM_CLASS` gives it.
     pub class: String,
-    /// Process id, if the program states one.
+    /// Process id, if the system knows it or the program states one.
     pub pid: Option<u32>,
+    /// Name of the program's file, without its folder; missing if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
     /// Where it is, frame included.
     pub rect: Rect,
 }

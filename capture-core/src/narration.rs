@@ -21,6 +21,8 @@ pub enum Out {
     Block(u64, Block),
     /// A pair of sample position and session time.
     Clock(u64, ClockMessage),
+    /// So many samples were lost before they reached us, and nobody said so: from here on positions have a hole.
+    Lost(u64),
 }
 
 /// Collects samples into blocks of 100 ms.
@@ -29,6 +31,8 @@ pub struct NarrationBlocks {
     block: Block,
     /// Position and offset (session time less nominal time of the position) of recent runs.
     recent: VecDeque<(u64, i64)>,
+    /// Samples that were lost unseen so far.
+    lost: u64,
     newest_block_nanos: u64,
     next_pair_position: u64,
     peak: Option<u16>,
@@ -43,6 +47,7 @@ impl NarrationBlocks {
             rate_hz,
             block,
             recent: VecDeque::new(),
+            lost: 0,
             newest_block_nanos: 0,
             next_pair_position: 0,
             peak: None,
@@ -57,7 +62,14 @@ impl NarrationBlocks {
         recorded_at_nanos: u64,
         out: &mut impl FnMut(Out),
     ) {
-        self.fit(position, recorded_at_nanos);
+        let position = position + self.lost;
+        let lost = self.fit(position, recorded_at_nanos);
+        let position = position + lost;
+        if lost > 0 {
+            self.lost += lost;
+            self.flush(out);
+            out(Out::Lost(lost));
+        }
         if position >= self.next_pair_position {
             self.next_pair_position = position + u64::from(self.rate_hz);
             let message = ClockMessage::Narration { sample_position: position, rate_hz: self.rate_hz };
@@ -102,21 +114,27 @@ impl NarrationBlocks {
         (u128::from(position) * u128::from(SECOND) / u128::from(self.rate_hz)) as u64
     }
 
-    fn fit(&mut self, position: u64, recorded_at_nanos: u64) {
+    /// Remembers a run; how many samples before it were lost unseen.
+    fn fit(&mut self, position: u64, recorded_at_nanos: u64) -> u64 {
         let offset = recorded_at_nanos as i64 - self.nominal_nanos(position) as i64;
         let oldest_kept = position.saturating_sub(FIT_NANOS / SECOND * u64::from(self.rate_hz));
         self.recent.retain(|(position, _)| *position >= oldest_kept);
         // If every run of the last second is much later than the fit, samples were lost unseen.
         let second_ago = position.saturating_sub(self.rate_hz.into());
         let least = |from: u64| self.recent.iter().filter(|run| run.0 >= from).map(|run| run.1).min();
-        let is_broken = match (least(0), least(second_ago)) {
-            (Some(fit), Some(newest)) => newest.min(offset) - fit > BREAK_NANOS,
-            _ => false,
+        let late_nanos = match (least(0), least(second_ago)) {
+            (Some(fit), Some(newest)) => newest.min(offset) - fit,
+            _ => 0,
         };
-        if is_broken {
-            self.recent.retain(|(position, _)| *position >= second_ago);
+        if late_nanos <= BREAK_NANOS {
+            self.recent.push_back((position, offset));
+            return 0;
         }
-        self.recent.push_back((position, offset));
+        // With the hole in the positions the fit of before holds again.
+        self.recent.retain(|(position, _)| *position < second_ago);
+        let lost = (late_nanos as u64 * u64::from(self.rate_hz)) / SECOND;
+        self.recent.push_back((position + lost, offset - late_nanos));
+        lost
     }
 
     fn time_of(&self, position: u64) -> u64 {
@@ -200,6 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn samples_that_are_lost_unseen_leave_a_hole_that_is_counted_and_shift_nothing() {
+        let mut blocks = NarrationBlocks::new(RATE);
+        let (mut lost, mut spans) = (0, Vec::new());
+        // Two seconds, then three hundred milliseconds are missing though the device counts on, then three seconds more.
+        for run in 0..5 * u64::from(RATE) / RUN {
+            let position = run * RUN;
+            let away = if run >= 100 { 300_000_000 } else { 0 };
+            let at = 1_000_000_000 + position * SECOND / u64::from(RATE) + away;
+            blocks.push(position, &[1; RUN as usize], at, &mut |out| match out {
+                Out::Lost(samples) => lost += samples,
+                Out::Block(nanos, block) => spans.push((nanos, block.position, block.samples.len() as u64)),
+                Out::Clock(..) => {}
+            });
+        }
+        let holes: u64 = spans.windows(2).map(|pair| pair[1].1 - pair[0].1 - pair[0].2).sum();
+        assert_eq!((lost, holes), (14_400, 14_400));
+        let (nanos, position, _) = spans[spans.len() - 1];
+        assert!(nanos.abs_diff(1_000_000_000 + position * SECOND / u64::from(RATE)) < 1_000_000);
+    }
+
+    #[test]
     fn a_hole_in_the_positions_stays_a_hole_and_a_flush_shifts_nothing() {
         let mut blocks = NarrationBlocks::new(16_000);
         let mut found = Vec::new();
@@ -215,7 +254,7 @@ mod tests {
             .iter()
             .filter_map(|out| match out {
                 Out::Block(nanos, block) => Some((*nanos, block.position, block.samples.len())),
-                Out::Clock(..) => None,
+                Out::Clock(..) | Out::Lost(_) => None,
             })
             .collect();
         let at = |position: u64| 1_000_000_000 + position * SECOND / 16_000;

@@ -282,13 +282,14 @@ pub fn windows(source: &mut dyn WindowSource, activate: &dyn Fn(&str) -> Result<
                 activate(title)?;
                 loop {
                     let event = events.recv_timeout(GIVE_UP).context("the active window is not told")?;
-                    let WindowEvent::Active(at, window) = event else {
+                    let WindowEvent::Changed(at, message) = event else {
                         assert!(is_said, "the active window is told first");
                         continue;
                     };
                     is_said = true;
                     check_time(at);
-                    if window.is_some_and(|window| window.title == title) {
+                    if message.active.as_ref().is_some_and(|window| window.title == title) {
+                        assert!(message.shown.contains(message.active.as_ref().unwrap()), "{message:?}");
                         break;
                     }
                 }

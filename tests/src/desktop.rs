@@ -268,6 +268,10 @@ fn end(child: &mut Child, signal: Signal) {
         // It may have ended by itself.
         let _ = kill_process_group(group, signal);
     }
+    // One that hangs is killed.
+    if wait_until("the end of a program", || Ok(child.try_wait()?.is_some())).is_err() {
+        let _ = child.kill();
+    }
     let _ = child.wait();
 }
 

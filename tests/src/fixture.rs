@@ -43,7 +43,7 @@ pub fn write_live(path: &Path) -> Result<()> {
     json(&mut writer, Track::Clock, 1, &ClockMessage::System { wall_nanos: 3, monotonic_nanos: 2 })?;
     let x_server = ClockMessage::XServer { server_millis: 70, uncertainty_nanos: 40_000 };
     json(&mut writer, Track::Clock, 2, &x_server)?;
-    json(&mut writer, Track::Windows, 3, &WindowsMessage { active: Some(window()) })?;
+    json(&mut writer, Track::Windows, 3, &WindowsMessage { active: Some(window()), shown: vec![window()] })?;
     writer.close_chunk()?;
     json(&mut writer, Track::Pointer, 300, &pointer(PointerKind::Move))?;
     json(
@@ -79,7 +79,7 @@ pub fn write_live(path: &Path) -> Result<()> {
     json(&mut writer, Track::Markers, 900, &gap)?;
     json(&mut writer, Track::Health, 1000, &health())?;
     json(&mut writer, Track::Markers, 1200, &MarkersMessage::GapEnd { track })?;
-    json(&mut writer, Track::Windows, 1300, &WindowsMessage { active: None })?;
+    json(&mut writer, Track::Windows, 1300, &WindowsMessage { active: None, shown: Vec::new() })?;
     let ending = Ending {
         session_time_nanos: 2000 * MILLI,
         reason: EndReason::Stopped,
@@ -175,7 +175,12 @@ pub fn write_busy(path: &Path, seconds: u64) -> Result<()> {
         }
         push(&mut writer, Track::Pointer, base + 5, &pointer(PointerKind::Move))?;
         push(&mut writer, Track::Keys, base + 9, &key(KeyKind::Press, Some("é"), "eacute"))?;
-        push(&mut writer, Track::Windows, base + 10, &WindowsMessage { active: Some(window()) })?;
+        push(
+            &mut writer,
+            Track::Windows,
+            base + 10,
+            &WindowsMessage { active: Some(window()), shown: vec![window()] },
+        )?;
         let server_millis = base as u32;
         push(
             &mut writer,
@@ -319,7 +324,7 @@ fn geometry() -> GeometryMessage {
 
 fn window() -> Window {
     let (title, class) = ("model.py - Mousepad".into(), "Mousepad".into());
-    Window { id: 0x80_0003, title, class, pid: Some(4242), rect: DISPLAY }
+    Window { id: 0x80_0003, title, class, pid: Some(4242), executable: None, rect: DISPLAY }
 }
 
 fn pointer(kind: PointerKind) -> PointerMessage {

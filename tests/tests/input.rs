@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -12,7 +13,7 @@ use praxis_bundle::messages::{ClipboardMessage, CursorMessage, KeyMessage, Point
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::{InputEvent, InputSource, Own, x11};
 use praxis_tests::contract;
-use praxis_tests::desktop::{VirtualDesktop, wait_until};
+use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
 use praxis_tests::device_server::DeviceServer;
 use praxis_tests::fingers::Fingers;
 use x11rb::connection::Connection;
@@ -202,6 +203,8 @@ fn the_pointer_has_the_shape_that_programs_give_it() -> Result<()> {
         // The shape of the start is there; now that of the terminal, and back.
         place("100", "100")?;
         wait_until_shape(&desktop)?;
+        // Shapes that change faster are told less often.
+        let_pass(Duration::from_millis(300));
         place("600", "450")?;
         wait_until_shape(&desktop)
     })?;

@@ -85,7 +85,7 @@ fn the_synthetic_stage_keeps_the_contract() -> Result<()> {
     contract::windows(&mut stage.windows(), &|title| {
         let rect = Rect { x_px: 0, y_px: 0, width_px: 10, height_px: 10 };
         let (title, class) = (title.to_owned(), "Stage".to_owned());
-        stage.activate(Some(messages::Window { id: 1, title, class, pid: None, rect }));
+        stage.activate(Some(messages::Window { id: 1, title, class, pid: None, executable: None, rect }));
         Ok(())
     })?;
     let stage = Stage::new(time(), &[(64, 64)]);

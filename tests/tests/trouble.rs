@@ -378,9 +378,18 @@ fn another_microphone_is_said_when_the_person_chooses_it() -> Result<()> {
     let desktop = VirtualDesktop::start(640, 480)?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &[])?;
-    desktop.pactl(&["set-default-source", "mic_sink.monitor"])?;
-    log_says(folder.path(), "the system's microphone is \"Monitor of Null Output\" now")?;
-    log_says(folder.path(), "the voice is recorded again, from Monitor of Null Output")?;
+    let other = ["module-remap-source", "master=mic_sink.monitor", "source_name=other"];
+    desktop
+        .pactl(&[&["load-module"], &other[..], &["source_properties=device.description=Headset"]].concat())?;
+    desktop.pactl(&["set-default-source", "other"])?;
+    log_says(folder.path(), "the system is set to \"Headset\" now")?;
+    log_says(folder.path(), "the voice is recorded again, from Headset")?;
+    // Without any microphone what is played is none.
+    desktop.pactl(&["unload-module", "module-remap-source"])?;
+    log_says(folder.path(), "\"Headset\" is gone")?;
+    let_pass(Duration::from_secs(2));
+    let log = std::fs::read_to_string(folder.path().join("log"))?;
+    ensure!(!log.contains("from Monitor"), "a loudspeaker is recorded as the voice: {log}");
     let (bundle, code) = recording.stop(Signal::INT)?;
     assert_eq!(code, Some(3), "something of the voice is lost");
     ok(&["check", path(&bundle)])?;

@@ -206,11 +206,24 @@ pub(crate) fn told() -> Told {
         title: "model.py – „Mousepad“ \u{1F9EC}".into(),
         class: "Mousepad".into(),
         pid: None,
+        executable: Some("mousepad".into()),
         rect: Rect { x_px: -7, y_px: 5, width_px: 90, height_px: 60 },
+    };
+    let menu = Window {
+        id: 7,
+        title: String::new(),
+        class: "Mousepad".into(),
+        pid: Some(42),
+        executable: None,
+        rect: Rect { x_px: 10, y_px: 20, width_px: 30, height_px: 40 },
     };
     left.tile((1, 1), false, noise).tile((3, 1), true, shade).tile((3, 2), true, noise);
     story
-        .json(Track::Windows, at(250), &WindowsMessage { active: Some(window) })
+        .json(
+            Track::Windows,
+            at(250),
+            &WindowsMessage { active: Some(window.clone()), shown: vec![menu, window] },
+        )
         .json(Track::Cursor, at(255), &cursor(Some("text"), Some(SHAPE)))
         .json(
             Track::Pointer,
@@ -334,7 +347,7 @@ pub(crate) fn told() -> Told {
     story
         .picture(1, at(2_500), true, &mut right)
         .picture(0, at(2_510), false, &mut left)
-        .json(Track::Windows, at(2_520), &WindowsMessage { active: None })
+        .json(Track::Windows, at(2_520), &WindowsMessage { active: None, shown: Vec::new() })
         .json(Track::Cursor, at(2_530), &cursor(None, None))
         .json(Track::Clipboard, at(2_540), &copied(&[], None))
         .json(Track::Markers, at(2_600), &gone("screen/1", GapReason::SourceLost, "the display is off"))

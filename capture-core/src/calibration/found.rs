@@ -154,7 +154,8 @@ fn loudness_of(window: &[(u64, i16)]) -> f64 {
     let begin = window.first().map_or(0, |(nanos, _)| *nanos);
     let (mut real, mut imaginary) = (0.0, 0.0);
     for (nanos, sample) in window {
-        let angle = (nanos - begin) as f64 / 1e9 * BEEP_HZ * std::f64::consts::TAU;
+        // Where two blocks meet, their times may be a little before one another.
+        let angle = (*nanos as f64 - begin as f64) / 1e9 * BEEP_HZ * std::f64::consts::TAU;
         real += f64::from(*sample) * angle.cos();
         imaginary += f64::from(*sample) * angle.sin();
     }

@@ -17,7 +17,7 @@ use praxis_bundle::storage::Disk;
 use crate::clock::SharedTime;
 use crate::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice};
 use crate::sources::audio::{Beeper, Microphone};
-use crate::sources::{Own, SourceError, native};
+use crate::sources::{Own, SourceError, Stop, native};
 use crate::upload::enrolment::settings_folder;
 
 const FILE: &str = "sync.json";
@@ -39,6 +39,9 @@ pub enum CalibrateError {
     /// The recording failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// It was asked to stop.
+    #[error("stopped before it was done: nothing was measured")]
+    Stopped,
     /// The recording ended by itself.
     #[error("the recording ended by itself: {0}")]
     Ended(String),
@@ -81,6 +84,7 @@ pub fn measure(
     folder: &Path,
     instants: u32,
     microphone: Option<Microphone>,
+    stop: &Stop,
 ) -> Result<(Sync, PathBuf), CalibrateError> {
     let desktop = native::open_desktop(time, &Own::default(), false)?;
     let has_voice = microphone.is_some();
@@ -113,6 +117,9 @@ pub fn measure(
             beeper.beep_at(next_nanos);
         }
         std::thread::sleep(Duration::from_nanos(next_nanos.saturating_sub(time.boot_nanos())));
+        if stop.is_stopped() {
+            return Err(CalibrateError::Stopped);
+        }
         fired.push(time.boot_nanos());
         flash.flash()?;
         next_nanos = time.boot_nanos() + BETWEEN_NANOS + n * 37 % SPREAD_MILLIS * 1_000_000;

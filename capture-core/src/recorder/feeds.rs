@@ -8,7 +8,8 @@ use std::time::Duration;
 use praxis_bundle::Track;
 use praxis_bundle::drift::Drift;
 use praxis_bundle::messages::{
-    ClockMessage, CursorMessage, GapReason, GeometryMessage, Rect, WindowsMessage,
+    ClockMessage, CursorMessage, GapReason, GeometryMessage, PointerKind, PointerMessage, Rect,
+    WindowsMessage,
 };
 use praxis_bundle::narration::encode_pcm;
 
@@ -104,6 +105,8 @@ pub(super) struct InputLink {
     pub(super) tracks: Vec<Track>,
     /// The shape that the pointer took on in a pause: it is said when the pause ends.
     pub(super) unsaid_cursor: Mutex<Option<CursorMessage>>,
+    /// Where the pointer went in a pause: that is said when the pause ends, too.
+    pub(super) unsaid_place: Mutex<Option<(i32, i32)>>,
 }
 
 impl EarlyInput {
@@ -156,7 +159,10 @@ impl InputLink {
             InputEvent::Pointer(at, mut message) => {
                 let Some(nanos) = clock.at(at) else { return };
                 message.display = self.display_at(message.x_px, message.y_px);
-                queues.send_json(Track::Pointer, nanos, &message);
+                let is_accepted = queues.send_json(Track::Pointer, nanos, &message);
+                if let Ok(mut unsaid) = self.unsaid_place.lock() {
+                    *unsaid = (!is_accepted).then_some((message.x_px, message.y_px));
+                }
             }
             InputEvent::Key(at, message) => {
                 let Some(nanos) = clock.at(at) else { return };
@@ -183,8 +189,32 @@ impl InputLink {
                 if let Some(message) = held {
                     self.say_cursor(now, message);
                 }
+                if !queues.is_paused() {
+                    self.say_place(now);
+                }
             }
         }
+    }
+
+    /// Says where the pointer is, if it moved in a pause.
+    fn say_place(&self, nanos: u64) {
+        let unsaid = self.unsaid_place.lock().ok().and_then(|mut unsaid| unsaid.take());
+        let Some((x_px, y_px)) = unsaid else { return };
+        let message = PointerMessage {
+            kind: PointerKind::Move,
+            x_px,
+            y_px,
+            display: self.display_at(x_px, y_px),
+            button: None,
+            dx: None,
+            dy: None,
+            raw_dx: None,
+            raw_dy: None,
+            injected: None,
+            modifiers: Vec::new(),
+            source_millis: None,
+        };
+        self.context.queues.send_json(Track::Pointer, nanos, &message);
     }
 
     fn display_at(&self, x_px: i32, y_px: i32) -> Option<u8> {
@@ -244,7 +274,7 @@ pub(super) fn start(
     threads
 }
 
-/// The window that is active when a pause ends is said again then, since it may have changed meanwhile.
+/// The windows that are there when a pause ends are said then, since they may have changed meanwhile.
 fn feed_windows(
     context: &Context,
     stop: &Stop,
@@ -259,9 +289,7 @@ fn feed_windows(
         }
     };
     let sink = |event| match event {
-        WindowEvent::Active(at, active) => {
-            say(context.clock.at(at).unwrap_or_default(), WindowsMessage { active });
-        }
+        WindowEvent::Changed(at, message) => say(context.clock.at(at).unwrap_or_default(), message),
         WindowEvent::Alive => {
             let now = context.clock.now_nanos();
             queues.alive(Track::Windows, now);
@@ -329,6 +357,7 @@ fn feed_stream(
 ) -> (Result<(), SourceError>, u64) {
     let queues = &context.queues;
     let mut blocks = NarrationBlocks::new(source.rate_hz());
+    let rate_hz = u64::from(source.rate_hz());
     let mut send = |out| {
         match out {
             Out::Block(nanos, block) => {
@@ -338,6 +367,9 @@ fn feed_stream(
                 heard.note_pair(nanos, &message);
                 queues.send_json(Track::Clock, nanos, &pair_of(track, message));
             }
+            // A device that is silent for so long is lost; what is longer is the computer's sleep, which is a gap of its own.
+            Out::Lost(samples) if samples < 5 * rate_hz => queues.count_drops(track, samples),
+            Out::Lost(_) => {}
         };
     };
     let mut next_position = None;

@@ -276,6 +276,7 @@ impl Recorder {
             geometry: shared_geometry,
             tracks: input_tracks,
             unsaid_cursor: Mutex::default(),
+            unsaid_place: Mutex::default(),
         };
         let input = input.connect(Some(link));
         let remove = |_: &SourceError| drop(plan.storage.remove(&path));

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
 use praxis_bundle::messages::{
-    ClipboardMessage, ClockMessage, CursorMessage, GeometryMessage, KeyMessage, PointerMessage, Rect, Window,
+    ClipboardMessage, ClockMessage, CursorMessage, GeometryMessage, KeyMessage, PointerMessage, Rect,
+    WindowsMessage,
 };
 
 /// Longest a source may take to notice that it should stop.
@@ -214,18 +215,18 @@ pub trait Flash {
 /// What a [`WindowSource`] hands over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowEvent {
-    /// From this moment of the boot clock on this window is active (or none is), or its title or place is now this.
-    Active(u64, Option<Window>),
+    /// From this moment of the boot clock on these windows are active and shown, with these titles and places.
+    Changed(u64, WindowsMessage),
     /// Proof of life.
     Alive,
 }
 
-/// The active window.
+/// The windows.
 pub trait WindowSource: Send {
     /// Its name and what it cannot give.
     fn backend(&self) -> Backend;
 
-    /// Delivers the active window at once and after every change, by event and never by polling, until `stop`
+    /// Delivers the windows at once and after every change, by event and never by polling, until `stop`
     /// (noticed within [`STOP_WITHIN`]) or failure.
     ///
     /// # Errors

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use praxis_bundle::manifest::{Offset, Sync};
 use praxis_capture_core::calibration;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
+use praxis_capture_core::sources::Stop;
 use praxis_capture_core::sources::audio::Microphone;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::library_folder;
 use crate::Done;
@@ -20,7 +23,7 @@ pub(crate) fn run(arguments: &Calibrate) -> Result<Done> {
         Some(folder) => folder.clone(),
         None => library_folder(None)?.join("calibration"),
     };
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
     let microphone = match arguments.mic.as_str() {
         "none" => None,
         "default" => Some(Microphone::open(time.clone(), None, 48_000)?),
@@ -32,18 +35,30 @@ pub(crate) fn run(arguments: &Calibrate) -> Result<Done> {
         arguments.instants,
         2 + arguments.instants * 33 / 100
     ));
-    let (sync, path) = calibration::measure(&time, &folder, arguments.instants, microphone)?;
+    let stop = stop_by_signal()?;
+    let measured = calibration::measure(&time, &folder, arguments.instants, microphone, &stop);
+    if arguments.out.is_none() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let (sync, path) = measured?;
     calibration::keep(&sync)?;
     if arguments.out.is_some() {
         say(&format!("the recording is {}", path.display()));
-    } else {
-        std::fs::remove_dir_all(&folder)?;
     }
     for line in lines_of(&sync) {
         println!("{line}");
     }
     say("kept: bundles that are recorded from now on carry these figures");
     Ok(Done::Fine)
+}
+
+/// Told to stop by the signals that end a program, so that its recording is not left behind.
+fn stop_by_signal() -> Result<Stop> {
+    let stop = Stop::default();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let told = stop.clone();
+    std::thread::spawn(move || signals.forever().for_each(|_| told.stop()));
+    Ok(stop)
 }
 
 /// The figures for people.

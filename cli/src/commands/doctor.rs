@@ -135,8 +135,8 @@ fn input(source: &mut dyn InputSource) -> Outcome {
 fn windows(source: &mut dyn WindowSource) -> Outcome {
     let active = Mutex::new(None);
     let sink = |event| {
-        if let (WindowEvent::Active(_, window), Ok(mut active)) = (event, active.lock()) {
-            *active = window;
+        if let (WindowEvent::Changed(_, message), Ok(mut active)) = (event, active.lock()) {
+            *active = message.active;
         }
     };
     let cannot = source.backend().cannot.join("; ");

@@ -45,13 +45,18 @@ impl Format for Csv {
         out.write_record(["session_time_nanos", "track"].into_iter().chain(names)).map_err(failed)?;
         let is_listed =
             |track: Track| matches!(track, Track::Pointer | Track::Keys | Track::Windows | Track::Markers);
-        let mut failure = None;
+        let (mut failure, mut last_window) = (None, Vec::new());
         file::for_each_event(&bundle.session.path, is_listed, |track, nanos, fields| {
             if failure.is_none() {
                 let message = Value::Object(fields);
-                let cells = COLUMNS
+                let cells: Vec<_> = COLUMNS
                     .iter()
-                    .map(|(_, place)| cell(place.iter().fold(&message, |value, key| &value[key])));
+                    .map(|(_, place)| cell(place.iter().fold(&message, |value, key| &value[key])))
+                    .collect();
+                // Others than the active window, and places, are not in the table.
+                if track == Track::Windows && std::mem::replace(&mut last_window, cells.clone()) == cells {
+                    return Ok(());
+                }
                 failure = out.write_record([nanos.to_string(), track.name()].into_iter().chain(cells)).err();
             }
             Ok(())

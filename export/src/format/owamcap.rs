@@ -71,6 +71,7 @@ fn write(bundle: &Bundle<'_>, display: u8, path: &Path) -> Result<()> {
         )?,
     };
     let mut wheel = Wheel::default();
+    let mut active = None;
     let mut frames = Frames::new(session, display, bundle.options.rate);
     let all = session.duration_nanos.max(1) as f64;
     session.for_each_message(|track, sequence, nanos, data| {
@@ -100,6 +101,10 @@ fn write(bundle: &Bundle<'_>, display: u8, path: &Path) -> Result<()> {
             Track::Windows => {
                 let message: WindowsMessage = parsed(track.track, data)?;
                 let Some(window) = message.active else { return Ok(()) };
+                // Others are shown or have moved.
+                if active.replace(window.clone()).as_ref() == Some(&window) {
+                    return Ok(());
+                }
                 let (x, y) = corner(bundle, display, nanos);
                 let (left, top) = (i64::from(window.rect.x_px) - x, i64::from(window.rect.y_px) - y);
                 let right = left + i64::from(window.rect.width_px);

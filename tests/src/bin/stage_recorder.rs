@@ -86,6 +86,13 @@ fn play(stage: &Stage, step: u32) {
     if step.is_multiple_of(30) {
         let rect = Rect { x_px, y_px, width_px: 100, height_px: 100 };
         let title = format!("step {step}");
-        stage.activate(Some(Window { id: step.into(), title, class: "Stage".into(), pid: None, rect }));
+        stage.activate(Some(Window {
+            id: step.into(),
+            title,
+            class: "Stage".into(),
+            pid: None,
+            executable: None,
+            rect,
+        }));
     }
 }

@@ -19,6 +19,8 @@ use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
 const FIRST_SAMPLES: Duration = Duration::from_secs(5);
 /// No samples for so long means that the device is gone, whatever the sound server says.
 const SILENCE: Duration = Duration::from_secs(3);
+/// So ends the name of what a sound server plays to a loudspeaker; before it is the loudspeaker's name.
+const MONITOR: &str = ".monitor";
 /// How often it is looked at whether the device is still the one.
 const DEVICE_LOOK: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
@@ -163,6 +165,16 @@ fn name_of(device: &cpal::Device) -> String {
     device.description().map(|description| description.name().to_owned()).unwrap_or_default()
 }
 
+/// The name that a device has for the system: of two that people call the same, each has its own.
+fn id_of(device: &cpal::Device) -> String {
+    device.id().map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// Whether a device of a sound server is no microphone but what is played to a loudspeaker.
+fn is_monitor(device: &cpal::Device) -> bool {
+    id_of(device).ends_with(MONITOR)
+}
+
 /// Hands over the hosts that can be reached, the preferred one first.
 pub(super) fn with_hosts<T>(work: impl FnOnce(&Hosts) -> T) -> T {
     /// Kept while the sound server lives: each new one keeps a client of it, of which it has few, until the program ends.
@@ -190,26 +202,21 @@ fn is_server(name: &str) -> bool {
     name.eq_ignore_ascii_case("pulseaudio")
 }
 
-/// The name of the device that gives what is wanted, as the system is set now.
-fn chosen_name(host: &cpal::Host, wanted: &Wanted) -> Option<String> {
+/// The device that gives what is wanted, as the system is set now. What is played is no microphone, unless it is named.
+fn chosen(host: &cpal::Host, wanted: &Wanted) -> Option<cpal::Device> {
     match wanted {
-        Wanted::Default => host.default_input_device().map(|device| name_of(&device)),
-        Wanted::Named(name) => Some(name.clone()),
-        // So a sound server calls what it plays to a loudspeaker.
+        Wanted::Default => host.default_input_device().filter(|device| !is_monitor(device)),
+        Wanted::Named(name) => host.input_devices().ok()?.find(|device| name_of(device) == *name),
         Wanted::SystemSound => {
-            host.default_output_device().map(|device| format!("Monitor of {}", name_of(&device)))
+            let id = format!("{}{MONITOR}", id_of(&host.default_output_device()?));
+            host.input_devices().ok()?.find(|device| id_of(device) == id)
         }
     }
 }
 
 fn find(hosts: &Hosts, wanted: &Wanted) -> Result<(&'static str, cpal::Device), SourceError> {
     for (host_name, host) in hosts {
-        let found = match wanted {
-            Wanted::Default => host.default_input_device(),
-            _ => chosen_name(host, wanted)
-                .and_then(|name| host.input_devices().ok()?.find(|device| name_of(device) == name)),
-        };
-        if let Some(device) = found {
+        if let Some(device) = chosen(host, wanted) {
             return Ok((*host_name, device));
         }
     }
@@ -224,19 +231,22 @@ fn find(hosts: &Hosts, wanted: &Wanted) -> Result<(&'static str, cpal::Device), 
 
 /// Whether the device is still the one that is recorded. A sound server gives a stream another one when its own is
 /// pulled out, and says nothing; and who named none follows the person who chooses another in the system's settings.
-fn still_there(wanted: &Wanted, device: &str) -> Result<(), SourceError> {
+fn still_there(wanted: &Wanted, device: &cpal::Device) -> Result<(), SourceError> {
     with_hosts(|hosts| {
         // Without a server nothing is moved; one that does not answer is noticed by the samples.
         let Some((_, host)) = hosts.first().filter(|(name, _)| is_server(name)) else { return Ok(()) };
         let Ok(mut devices) = host.input_devices() else { return Ok(()) };
-        if !devices.any(|each| name_of(&each) == device) {
-            return Err(SourceError::Lost(format!("the microphone {device:?} is gone")));
+        let (id, name) = (id_of(device), name_of(device));
+        if !devices.any(|each| id_of(&each) == id) {
+            return Err(SourceError::Lost(format!("{name:?} is gone")));
         }
-        match chosen_name(host, wanted).filter(|chosen| chosen != device) {
-            Some(chosen) => Err(SourceError::Lost(format!(
-                "the system's microphone is {chosen:?} now, no longer {device:?}"
+        match chosen(host, wanted) {
+            Some(chosen) if id_of(&chosen) != id => Err(SourceError::Lost(format!(
+                "the system is set to {:?} now, no longer to {name:?}",
+                name_of(&chosen)
             ))),
-            None => Ok(()),
+            None => Err(SourceError::Lost(format!("the system is no longer set to {name:?}"))),
+            Some(_) => Ok(()),
         }
     })
 }
@@ -246,7 +256,7 @@ fn start(
     wanted: &Wanted,
     rate_hz: u32,
     to_us: &SyncSender<FromStream>,
-) -> Result<(cpal::Stream, String), SourceError> {
+) -> Result<(cpal::Stream, cpal::Device), SourceError> {
     let (host, device) = with_hosts(|hosts| find(hosts, wanted))?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
@@ -265,8 +275,7 @@ fn start(
             (open(&device, &config, &time, to_us).map_err(unusable)?, config)
         }
     };
-    let device = name_of(&device);
-    let opened = FromStream::Opened { device: device.clone(), rate_hz: config.sample_rate, host };
+    let opened = FromStream::Opened { device: name_of(&device), rate_hz: config.sample_rate, host };
     // Before the first run: the stream does not play yet.
     let _ = to_us.send(opened);
     stream.play().map_err(unusable)?;
@@ -298,7 +307,7 @@ fn open(
     let fail = move |error: cpal::Error| {
         if !matches!(error.kind(), ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied) {
             let _ = errors
-                .try_send(FromStream::Failed(SourceError::Lost(format!("the microphone is gone ({error})"))));
+                .try_send(FromStream::Failed(SourceError::Lost(format!("the device is gone ({error})"))));
         }
     };
     device.build_input_stream_raw(*config, SampleFormat::I16, take, fail, Some(FIRST_SAMPLES))
@@ -340,14 +349,14 @@ impl AudioSource for Microphone {
                 Ok(FromStream::Failed(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => silence += STOP_LOOK,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(SourceError::Lost("the microphone is gone".into()));
+                    return Err(SourceError::Lost("the device is gone".into()));
                 }
             }
             if stop.is_stopped() {
                 break;
             }
             if silence >= SILENCE {
-                return Err(SourceError::Lost("the microphone has given no samples for 3 seconds".into()));
+                return Err(SourceError::Lost("the device has given no samples for 3 seconds".into()));
             }
         }
         // What was recorded before the stop is still delivered.

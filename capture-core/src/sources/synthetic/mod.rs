@@ -13,7 +13,7 @@ pub use streams::{Audio, Input, Windows};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use praxis_bundle::messages::{Display, GeometryMessage, Rect, Window};
+use praxis_bundle::messages::{Display, GeometryMessage, Rect, Window, WindowsMessage};
 
 use super::{InputEvent, WindowEvent};
 use crate::clock::SharedTime;
@@ -172,7 +172,8 @@ impl Stage {
 
     /// A window becomes active, or none.
     pub fn activate(&self, window: Option<Window>) {
-        self.windows.send(WindowEvent::Active(self.time.boot_nanos(), window));
+        let message = WindowsMessage { shown: window.iter().cloned().collect(), active: window };
+        self.windows.send(WindowEvent::Changed(self.time.boot_nanos(), message));
     }
 
     /// All its sources are lost from now on.

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
+use praxis_bundle::messages::WindowsMessage;
 
 use super::RATE_HZ;
 use crate::clock::SharedTime;
@@ -134,7 +135,8 @@ impl WindowSource for Windows {
 
     fn run(&mut self, sink: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
         if self.line.is_some() {
-            sink(WindowEvent::Active(self.opened_nanos, None));
+            let none = WindowsMessage { active: None, shown: Vec::new() };
+            sink(WindowEvent::Changed(self.opened_nanos, none));
         }
         let look = each_second(&self.time, || sink(WindowEvent::Alive));
         listen(self.line.as_ref(), stop, look, sink)

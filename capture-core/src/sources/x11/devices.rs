@@ -24,7 +24,7 @@ use crate::sources::SourceError;
 
 /// Events remembered until theirs by RECORD is there.
 const MAX_RECENT: usize = 256;
-/// The name of every device in XInput2's first version that knows all we ask for.
+/// The first XInput2 that names the device of a raw event, also while a program holds the pointer, and the axes that scroll.
 const VERSION: (u16, u16) = (2, 1);
 
 /// The input devices of an X server.

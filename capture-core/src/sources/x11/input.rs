@@ -47,6 +47,8 @@ const START_WITHIN: Duration = Duration::from_secs(2);
 const PAIR_EVERY: Duration = Duration::from_secs(1);
 /// Of moves that follow each other faster, what devices reported may be told with the next.
 const SETTLE_MILLIS: u32 = 20;
+/// Shortest time between two shapes of the pointer.
+const SHAPE_EVERY: Duration = Duration::from_millis(80);
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(200);
 /// Input that the server has seen must reach us within this time, or we are not alive.
@@ -430,7 +432,13 @@ impl InputSource for Input {
                     {
                         if let Some(shape) = shape {
                             sink(InputEvent::Cursor(this.time.boot_nanos(), shape));
+                            // One that moves all the time is not told more often than pictures are taken.
+                            std::thread::sleep(SHAPE_EVERY);
                         }
+                    }
+                    // The last one is told, however short the time since the one before.
+                    if let Ok(Some(shape)) = cursor.next(Duration::ZERO) {
+                        sink(InputEvent::Cursor(this.time.boot_nanos(), shape));
                     }
                 });
             }

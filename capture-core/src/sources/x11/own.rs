@@ -452,7 +452,7 @@ fn rect_of(geometry: &GetGeometryReply) -> Rect {
 }
 
 /// The answer; `None` if what was asked about is gone.
-fn there<T>(reply: Result<T, ReplyError>) -> Result<Option<T>, X11Error> {
+pub(super) fn there<T>(reply: Result<T, ReplyError>) -> Result<Option<T>, X11Error> {
     match reply {
         Ok(reply) => Ok(Some(reply)),
         Err(ReplyError::X11Error(_)) => Ok(None),
@@ -504,10 +504,10 @@ pub(super) fn outermost_around(
     }
 }
 
-type PidCookie<'a> = x11rb::cookie::Cookie<'a, RustConnection, res::QueryClientIdsReply>;
+pub(super) type PidCookie<'a> = x11rb::cookie::Cookie<'a, RustConnection, res::QueryClientIdsReply>;
 
 /// Asks for the process id of the client that made a window; of all clients with `NONE`.
-fn pid_of(connection: &RustConnection, window: Window) -> Result<PidCookie<'_>, X11Error> {
+pub(super) fn pid_of(connection: &RustConnection, window: Window) -> Result<PidCookie<'_>, X11Error> {
     // The client's id is answered as long as there is a client; its process only if it is on this machine.
     let mask = ClientIdMask::CLIENT_XID | ClientIdMask::LOCAL_CLIENT_PID;
     let spec = ClientIdSpec { client: window, mask };
@@ -524,7 +524,7 @@ fn own_pid(connection: &RustConnection) -> Result<Option<u32>, X11Error> {
     Ok(pid_in(&ids).filter(|pid| *pid != 0))
 }
 
-fn pid_in(ids: &[res::ClientIdValue]) -> Option<u32> {
+pub(super) fn pid_in(ids: &[res::ClientIdValue]) -> Option<u32> {
     ids.iter().find_map(|id| id.value.first().copied())
 }
 

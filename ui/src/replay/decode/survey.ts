@@ -50,6 +50,7 @@ export async function survey(bundle: Bundle, give: (part: SurveyPart) => void, s
   let gathered = new Gathered(numBins);
   let since = performance.now();
   let worst = '';
+  let window = '';
   for await (const { doneNanos, messages } of bundle.walk([...nameOf.keys()], signal)) {
     for (const { channel, nanos, data } of messages) {
       const track = nameOf.get(channel);
@@ -68,6 +69,12 @@ export async function survey(bundle: Bundle, give: (part: SurveyPart) => void, s
           const state = troubleOf(message);
           if (state !== worst) gathered.health.push({ nanos, message });
           worst = state;
+        } else if (track === 'windows') {
+          // Which others are shown changes often, and nobody looks at it here.
+          const { active } = parseJson<WindowsMessage>(track, data);
+          const named = JSON.stringify([active?.title, active?.class]);
+          if (named !== window) gathered.windows.push({ nanos, message: { active } });
+          window = named;
         } else if (track) {
           gathered[track].push({ nanos, message: parseJson(track, data) });
         }

@@ -62,8 +62,18 @@ export interface ClipboardMessage {
   text?: string | null;
 }
 
+export interface Window {
+  id: bigint;
+  title: string;
+  class: string;
+  pid?: number | null;
+  executable?: string;
+  rect: Rect;
+}
+
 export interface WindowsMessage {
-  active?: { id: bigint; title: string; class: string; pid?: number | null; rect: Rect } | null;
+  active?: Window | null;
+  shown?: Window[];
 }
 
 export type GapReason = 'pause' | 'no_source' | 'source_lost' | 'source_ended' | 'suspend' | 'damaged';
