@@ -10,21 +10,7 @@ use crate::{Action, Input, Kind, LeftOut, Parameters, Reducer, Shown, WindowName
 const MILLI: u64 = 1_000_000;
 
 pub(crate) fn pointer(kind: PointerKind, x_px: i32, y_px: i32) -> PointerMessage {
-    let (dx, dy, button, modifiers) = (None, None, None, Vec::new());
-    PointerMessage {
-        kind,
-        x_px,
-        y_px,
-        display: Some(0),
-        button,
-        dx,
-        dy,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers,
-        source_millis: None,
-    }
+    PointerMessage { display: Some(0), ..PointerMessage::at(kind, x_px, y_px) }
 }
 
 pub(crate) fn button(kind: PointerKind, number: u8, x_px: i32, y_px: i32) -> Input {

@@ -133,18 +133,11 @@ fn input(
     let button = matches!(kind, PointerKind::Press | PointerKind::Release).then_some(1);
     let dy = (kind == PointerKind::Scroll).then_some(-1.0);
     let message = PointerMessage {
-        kind,
-        x_px,
-        y_px,
         display: Some(0),
         button,
         dx: dy.map(|_| 0.0),
         dy,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers: Vec::new(),
-        source_millis: None,
+        ..PointerMessage::at(kind, x_px, y_px)
     };
     Ok(writer.push(Track::Pointer.channel(), nanos, &serde_json::to_vec(&message)?)?)
 }

@@ -52,6 +52,27 @@ pub struct PointerMessage {
     pub source_millis: Option<u32>,
 }
 
+impl PointerMessage {
+    /// One at a place, of which nothing else is known.
+    #[must_use]
+    pub fn at(kind: PointerKind, x_px: i32, y_px: i32) -> Self {
+        Self {
+            kind,
+            x_px,
+            y_px,
+            display: None,
+            button: None,
+            dx: None,
+            dy: None,
+            raw_dx: None,
+            raw_dy: None,
+            injected: None,
+            modifiers: Vec::new(),
+            source_millis: None,
+        }
+    }
+}
+
 /// Press or release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

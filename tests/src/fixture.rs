@@ -328,20 +328,7 @@ fn window() -> Window {
 }
 
 fn pointer(kind: PointerKind) -> PointerMessage {
-    PointerMessage {
-        kind,
-        x_px: 40,
-        y_px: 30,
-        display: Some(0),
-        button: None,
-        dx: None,
-        dy: None,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers: vec![],
-        source_millis: Some(300),
-    }
+    PointerMessage { display: Some(0), source_millis: Some(300), ..PointerMessage::at(kind, 40, 30) }
 }
 
 pub(crate) fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {

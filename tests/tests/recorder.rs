@@ -243,6 +243,7 @@ fn speech_is_in_the_wav_at_the_right_time_and_a_pause_is_silence_and_a_gap() -> 
     wait_until("a pause", || Ok(std::fs::read_to_string(folder.path().join("log"))?.contains("paused")))?;
     let paused = recording.now_nanos();
     desktop.xdotool(&["type", "--delay", "5", "secret"])?;
+    desktop.xdotool(&["mousemove", "500", "400", "mousemove", "520", "410"])?;
     desktop.speak("nobody hears this sentence")?;
     let resumed = recording.now_nanos();
     recording.signal(Signal::USR1)?;
@@ -252,6 +253,13 @@ fn speech_is_in_the_wav_at_the_right_time_and_a_pause_is_silence_and_a_gap() -> 
     let again = recording.now_nanos();
     desktop.xdotool(&["type", "--delay", "5", "open"])?;
     let open_typed = recording.now_nanos();
+    // Where the pointer went in the pause is told after it, not how.
+    let places = || -> Result<Vec<(u64, u64)>> {
+        let place = |event: &Value| Some((event["x_px"].as_u64()?, event["y_px"].as_u64()?));
+        Ok(events(&recording.live, &["pointer"])?.iter().filter_map(place).collect())
+    };
+    wait_until("the place of the pointer", || Ok(places()?.last() == Some(&(520, 410))))?;
+    assert!(!places()?.contains(&(500, 400)), "a move in the pause is recorded");
     let (bundle, code) = recording.stop(Signal::HUP)?;
     ensure!(code == Some(0), "exit code {code:?}: {}", std::fs::read_to_string(folder.path().join("log"))?);
     ok(&["check", path(&bundle)])?;

@@ -46,20 +46,7 @@ fn key(kind: KeyKind) -> impl FnOnce(u64) -> InputEvent {
 }
 
 fn pointer_at(x_px: i32, y_px: i32) -> impl FnOnce(u64) -> InputEvent {
-    let message = PointerMessage {
-        kind: PointerKind::Move,
-        x_px,
-        y_px,
-        display: None,
-        button: None,
-        dx: None,
-        dy: None,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers: vec![],
-        source_millis: None,
-    };
+    let message = PointerMessage::at(PointerKind::Move, x_px, y_px);
     move |at| InputEvent::Pointer(at, message)
 }
 

@@ -93,20 +93,7 @@ fn geometry(width_px: u32, height_px: u32) -> GeometryMessage {
 }
 
 fn pointer(kind: PointerKind) -> PointerMessage {
-    PointerMessage {
-        kind,
-        x_px: -3,
-        y_px: 30,
-        display: None,
-        button: None,
-        dx: None,
-        dy: None,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers: vec![],
-        source_millis: Some(u32::MAX),
-    }
+    PointerMessage { source_millis: Some(u32::MAX), ..PointerMessage::at(kind, -3, 30) }
 }
 
 fn key(kind: KeyKind, text: Option<&str>, keysym: &str) -> KeyMessage {

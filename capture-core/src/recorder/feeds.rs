@@ -1,5 +1,6 @@
 //! The source threads: samples in, messages out.
 
+use std::cell::Cell;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::{JoinHandle, spawn};
@@ -34,10 +35,10 @@ const STOP_LOOK: Duration = Duration::from_millis(100);
 
 /// What is known of the voice: its loudest samples in dBFS, for those who look at them at different times, and its drift.
 #[derive(Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<Peaks>>);
+pub(super) struct Heard(Arc<Mutex<Known>>);
 
 #[derive(Default)]
-struct Peaks {
+struct Known {
     since_second: Option<f32>,
     since_look: Option<f32>,
     drift: Drift,
@@ -46,14 +47,14 @@ struct Peaks {
 impl Heard {
     fn note(&self, level: f32) {
         let louder = |known: Option<f32>| Some(known.map_or(level, |known| known.max(level)));
-        let mut peaks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (peaks.since_second, peaks.since_look) = (louder(peaks.since_second), louder(peaks.since_look));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (known.since_second, known.since_look) = (louder(known.since_second), louder(known.since_look));
     }
 
     fn note_pair(&self, nanos: u64, message: &ClockMessage) {
         if let ClockMessage::Narration { sample_position, rate_hz } = message {
-            let mut peaks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            peaks.drift.note(*sample_position, *rate_hz, nanos);
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.drift.note(*sample_position, *rate_hz, nanos);
         }
     }
 
@@ -201,18 +202,8 @@ impl InputLink {
         let unsaid = self.unsaid_place.lock().ok().and_then(|mut unsaid| unsaid.take());
         let Some((x_px, y_px)) = unsaid else { return };
         let message = PointerMessage {
-            kind: PointerKind::Move,
-            x_px,
-            y_px,
             display: self.display_at(x_px, y_px),
-            button: None,
-            dx: None,
-            dy: None,
-            raw_dx: None,
-            raw_dy: None,
-            injected: None,
-            modifiers: Vec::new(),
-            source_millis: None,
+            ..PointerMessage::at(PointerKind::Move, x_px, y_px)
         };
         self.context.queues.send_json(Track::Pointer, nanos, &message);
     }
@@ -358,6 +349,8 @@ fn feed_stream(
     let queues = &context.queues;
     let mut blocks = NarrationBlocks::new(source.rate_hz());
     let rate_hz = u64::from(source.rate_hz());
+    // By so much positions in the file are ahead of those of the source.
+    let num_lost = Cell::new(0);
     let mut send = |out| {
         match out {
             Out::Block(nanos, block) => {
@@ -367,9 +360,13 @@ fn feed_stream(
                 heard.note_pair(nanos, &message);
                 queues.send_json(Track::Clock, nanos, &pair_of(track, message));
             }
-            // A device that is silent for so long is lost; what is longer is the computer's sleep, which is a gap of its own.
-            Out::Lost(samples) if samples < 5 * rate_hz => queues.count_drops(track, samples),
-            Out::Lost(_) => {}
+            Out::Lost(samples) => {
+                num_lost.set(num_lost.get() + samples);
+                // A device that is silent for so long is lost; what is longer is the computer's sleep, a gap of its own.
+                if samples < 5 * rate_hz {
+                    queues.count_drops(track, samples);
+                }
+            }
         };
     };
     let mut next_position = None;
@@ -412,7 +409,7 @@ fn feed_stream(
         stop,
     );
     blocks.flush(&mut send);
-    (ended, next_position.unwrap_or(begin))
+    (ended, next_position.unwrap_or(begin) + num_lost.get())
 }
 
 /// A pair of sample position and session time, as one of the track.

@@ -90,18 +90,5 @@ pub(super) fn scroll_of(scrolled: &Scrolled) -> PointerMessage {
 }
 
 fn at(kind: PointerKind, x: i16, y: i16, state: u16) -> PointerMessage {
-    PointerMessage {
-        kind,
-        x_px: x.into(),
-        y_px: y.into(),
-        display: None,
-        button: None,
-        dx: None,
-        dy: None,
-        raw_dx: None,
-        raw_dy: None,
-        injected: None,
-        modifiers: modifiers(state),
-        source_millis: None,
-    }
+    PointerMessage { modifiers: modifiers(state), ..PointerMessage::at(kind, x.into(), y.into()) }
 }

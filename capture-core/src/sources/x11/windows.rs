@@ -2,7 +2,7 @@
 //!
 //! Managed windows are those that the window manager lists (EWMH); their titles and classes are kept and asked for again only when
 //! they change. Where everything is, and what lies above what, is asked from the server whenever something moved, was
-//! shown or hidden: one round trip, whatever the number of windows. Menus and tips, which no window manager knows, are told, too.
+//! shown or hidden: few round trips, whatever the number of windows. Menus and tips, which no window manager knows, are told, too.
 
 use std::collections::HashMap;
 use std::time::Duration;
