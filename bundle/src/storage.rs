@@ -2,15 +2,21 @@
 //!
 //! The live writer, sealing and recovery change files through [`Storage`] alone, so that tests can cut the power or fill
 //! the disk at any call. Trait objects: a recording makes some ten calls a second, and each moves many bytes.
+//!
+//! What [`Disk`] needs of a system is in a file of `storage/` for each; here alone is chosen among them.
 
-use std::fs::{File, OpenOptions, TryLockError};
+#[cfg_attr(target_os = "linux", path = "storage/linux.rs")]
+#[cfg_attr(target_os = "macos", path = "storage/macos.rs")]
+#[cfg_attr(windows, path = "storage/windows.rs")]
+mod system;
+#[cfg(unix)]
+mod unix;
+
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 
 use crate::scan::Bytes;
 
@@ -22,7 +28,7 @@ pub trait Storage: Send + Sync {
     /// The system's.
     fn create_folder_of(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a file that only its owner may read and write (mode 0600), for appending and reading.
+    /// Makes a file that only its owner may read and write ([`private_options`]), for appending and reading.
     ///
     /// # Errors
     /// `AlreadyExists`, or the system's.
@@ -110,6 +116,35 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
+/// Room on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Free for this user.
+    pub free_bytes: u64,
+    /// Size of the disk.
+    pub total_bytes: u64,
+}
+
+/// Room on the disk of a folder or file.
+///
+/// # Errors
+/// The system's.
+pub fn room_at(path: &Path) -> io::Result<Room> {
+    system::room_at(path)
+}
+
+/// How a file is opened that only its owner may read and write, if it is made: mode 0600, on Windows that of its folder.
+#[must_use]
+pub fn private_options() -> OpenOptions {
+    system::private_options()
+}
+
+/// Whether somebody else has taken a file for oneself. If not, nobody can as long as this handle is open.
+#[must_use]
+pub fn is_locked(file: &File) -> bool {
+    system::is_locked(file)
+}
+
 /// The end of a file as a [`Write`].
 #[derive(Clone)]
 pub struct Appender(pub Arc<dyn StorageFile>);
@@ -138,8 +173,7 @@ impl Storage for Disk {
         Ok(())
     }
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        let mut options = OpenOptions::new();
-        Ok(Box::new(options.read(true).append(true).create_new(true).mode(0o600).open(path)?))
+        Ok(Box::new(private_options().read(true).append(true).create_new(true).open(path)?))
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         Ok(Box::new(open_file(path)?))
@@ -154,7 +188,7 @@ impl Storage for Disk {
         std::fs::remove_file(path)
     }
     fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
-        File::open(folder_of(path))?.sync_all()
+        system::sync_folder(folder_of(path))
     }
 }
 
@@ -180,7 +214,7 @@ impl Bytes for File {
         self.metadata().map(|metadata| metadata.len())
     }
     fn fill(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        self.read_exact_at(into, offset)
+        system::read_exact_at(self, offset, into)
     }
 }
 
@@ -196,52 +230,26 @@ impl StorageFile for File {
         self.sync_data()
     }
     fn allocate(&self, range: Range<u64>) -> io::Result<()> {
-        Ok(fallocate(self, FallocateFlags::KEEP_SIZE, range.start, range.end - range.start)?)
+        system::allocate(self, range)
     }
     fn give_back(&self) -> io::Result<()> {
         // Cutting a file to the length it has frees what is allocated after its end.
         self.set_len(self.num_bytes()?)
     }
     fn free_bytes(&self) -> io::Result<u64> {
-        let stat = fstatvfs(self)?;
-        Ok(stat.f_bavail * stat.f_frsize)
+        system::room_of(self).map(|room| room.free_bytes)
     }
     fn try_lock(&self) -> io::Result<()> {
-        File::try_lock(self).map_err(|error| match error {
-            TryLockError::WouldBlock => ErrorKind::WouldBlock.into(),
-            TryLockError::Error(error) => error,
-        })
+        system::try_lock(self)
     }
     fn is_at(&self, path: &Path) -> bool {
-        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let ours = self.metadata().map(id);
-        ours.is_ok_and(|ours| std::fs::metadata(path).is_ok_and(|there| id(there) == ours))
+        system::is_at(self, path)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_kept_for_a_file_do_not_show_in_its_length_and_are_given_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        let file = Disk.create_new(&path).unwrap();
-        let blocks = || std::fs::metadata(&path).unwrap().blocks() * 512;
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(file.append(&[7; 5000]).unwrap(), 5000);
-        file.allocate(5000..8 << 20).unwrap();
-        assert_eq!(file.num_bytes().unwrap(), 5000);
-        assert!(blocks() >= 8 << 20, "{}", blocks());
-        assert_eq!(file.append(&[8; 100]).unwrap(), 100);
-        file.give_back().unwrap();
-        assert_eq!(file.num_bytes().unwrap(), 5100);
-        assert!(blocks() < 1 << 20, "{}", blocks());
-        let mut end = [0; 101];
-        file.fill(4999, &mut end).unwrap();
-        assert!(end[0] == 7 && end[1..] == [8; 100]);
-    }
 
     #[test]
     fn a_file_is_held_by_one_and_known_by_its_name() {

@@ -1,18 +1,20 @@
 //! The session clock: the one place that reads time.
 //!
 //! Session time is nanoseconds of the system's boot clock (it runs on in suspend and is the same in every process)
-//! since the session epoch. Wall time is read once, together with the epoch. Tests drive a [`FakeTime`].
+//! since the session epoch. Wall time is read once, together with the epoch. Tests drive a [`FakeTime`]. Which clocks of a
+//! system these are is in its file of [`crate::system`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::system;
 
 /// Reads of the machine's clocks.
 pub trait Time: Send + Sync {
-    /// Boot clock (CLOCK_BOOTTIME) in nanoseconds.
+    /// Boot clock in nanoseconds: Linux's CLOCK_BOOTTIME, macOS's CLOCK_MONOTONIC_RAW, the interrupt time of Windows.
     fn boot_nanos(&self) -> u64;
-    /// Monotonic clock without suspend (CLOCK_MONOTONIC) in nanoseconds.
+    /// Monotonic clock without suspend in nanoseconds: Linux's CLOCK_MONOTONIC, macOS's CLOCK_UPTIME_RAW, the unbiased
+    /// interrupt time of Windows.
     fn monotonic_nanos(&self) -> u64;
     /// Wall clock in nanoseconds since 1970-01-01 UTC.
     fn wall_nanos(&self) -> u64;
@@ -24,19 +26,14 @@ pub struct SystemTime;
 
 impl Time for SystemTime {
     fn boot_nanos(&self) -> u64 {
-        read(ClockId::Boottime)
+        system::boot_nanos()
     }
     fn monotonic_nanos(&self) -> u64 {
-        read(ClockId::Monotonic)
+        system::monotonic_nanos()
     }
     fn wall_nanos(&self) -> u64 {
-        read(ClockId::Realtime)
+        system::wall_nanos()
     }
-}
-
-fn read(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// A clock that moves only when told to.

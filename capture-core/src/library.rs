@@ -1,15 +1,15 @@
 //! The library of sessions on disk: what is there, in which state, and how it becomes whole.
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file::{self, LIVE_SUFFIX, TEMPORARY_SUFFIX};
 use praxis_bundle::finish::{sync_folder_of, write_digest, write_finished_watched};
 use praxis_bundle::info::{Info, info};
-use praxis_bundle::storage::{Disk, Storage};
+use praxis_bundle::storage::{Disk, Storage, StorageFile, is_locked};
 use praxis_bundle::{Error, Profile, Recovery, Result};
+
+use crate::system::{data_folder, lower_priority};
 
 /// Ending of a finished bundle's name.
 const BUNDLE_SUFFIX: &str = ".mcap";
@@ -42,12 +42,10 @@ pub struct Entry {
     pub info: Result<Info>,
 }
 
-/// Where sessions are kept unless told otherwise; `None` if the environment names no home.
+/// Where sessions are kept unless told otherwise; `None` if the system names no folder of this user's.
 #[must_use]
 pub fn default_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
-    data.map(|data| data.join("praxis/sessions"))
+    data_folder().map(|data| data.join("sessions"))
 }
 
 /// The sessions in a folder, oldest first. A folder that does not exist has none.
@@ -88,11 +86,11 @@ pub(crate) fn entry(path: PathBuf) -> Entry {
 /// Whether a recorder, or a sealer, has this file.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
-    is_live(path) && file::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
+    is_live(path) && file::open(path).is_ok_and(|file| is_locked(&file))
 }
 
 fn is_live(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(LIVE_SUFFIX.as_bytes())
+    path.as_os_str().as_encoded_bytes().ends_with(LIVE_SUFFIX.as_bytes())
 }
 
 /// What became of the interrupted sessions of a folder.
@@ -143,8 +141,8 @@ fn remove_leftovers(folder: &Path) {
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let endings = [".mcap", ".mcap.sha256"].map(|ending| format!("{ending}{TEMPORARY_SUFFIX}"));
         let is_leftover =
-            endings.iter().any(|ending| path.as_os_str().as_bytes().ends_with(ending.as_bytes()))
-                && file::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            endings.iter().any(|ending| path.as_os_str().as_encoded_bytes().ends_with(ending.as_bytes()))
+                && file::open(&path).is_ok_and(|file| StorageFile::try_lock(&file).is_ok());
         if is_leftover {
             // Whatever keeps it from being removed now may have passed the next time.
             let _ = std::fs::remove_file(&path);
@@ -210,8 +208,7 @@ pub fn seal_on(storage: &dyn Storage, path: &Path, progress: &(dyn Fn(f64) + Syn
         sync_folder_of(storage, path)?;
     }
     let work = || {
-        // On Linux the priority is the thread's own. A machine that refuses seals a little less politely.
-        let _ = rustix::process::nice(10);
+        lower_priority();
         write_finished_watched(storage, path, &target, Profile::Seal, progress)
     };
     let worked = std::thread::scope(|scope| scope.spawn(work).join());
@@ -246,8 +243,8 @@ pub fn sealed_path(path: &Path) -> PathBuf {
 
 /// A path without an ending, if it has it.
 fn stem(path: &Path, ending: &str) -> Option<PathBuf> {
-    let stem = path.as_os_str().as_bytes().strip_suffix(ending.as_bytes())?;
-    Some(PathBuf::from(OsStr::from_bytes(stem)))
+    let has_it = path.as_os_str().as_encoded_bytes().ends_with(ending.as_bytes());
+    has_it.then(|| ending.matches('.').fold(path.to_owned(), |stem, _| stem.with_extension("")))
 }
 
 /// Copies a sealed bundle and its digest into a folder; a file of that name that is there already is left alone, and the

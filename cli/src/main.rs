@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod system;
 mod terminal;
 
 use std::process::ExitCode;

@@ -18,7 +18,7 @@ use crate::clock::SharedTime;
 use crate::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice};
 use crate::sources::audio::{Beeper, Microphone};
 use crate::sources::{Own, SourceError, Stop, native};
-use crate::upload::enrolment::settings_folder;
+use crate::system::settings_folder;
 
 const FILE: &str = "sync.json";
 /// Wait before the first instant, while windows and loudspeaker settle.

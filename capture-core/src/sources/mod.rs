@@ -2,12 +2,13 @@
 //!
 //! Sources know nothing of bundles, sessions or pauses: they hand samples, stamped with the boot clock, to a sink and
 //! return when told to stop. Everything that backends share (pacing, pictures to messages, gaps, life) lives in
-//! `recorder`. All `cfg` on the platform is in [`native`].
+//! `recorder`. What a system does not have is left out here and in [`native`], and nowhere else by `cfg`.
 
 pub mod audio;
 pub mod native;
 mod own;
 pub mod synthetic;
+#[cfg(target_os = "linux")]
 pub mod x11;
 
 pub use own::{Hotkey, HotkeyError, Own};

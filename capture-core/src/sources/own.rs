@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use praxis_bundle::messages::{Modifier, Rect};
 use praxis_bundle::screen::MASK_BGR;
-use xkbcommon::xkb;
+
+use super::native::key_symbol;
 
 /// What belongs to the recorder. By default nothing does, and nothing is asked of the desktop for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,13 +121,7 @@ fn keysym(key: &str) -> Option<String> {
         "quote" => "apostrophe",
         _ => stripped.filter(|rest| !rest.is_empty()).unwrap_or(&lower),
     };
-    let mut letters = name.chars();
-    let symbol = match (letters.next(), letters.next()) {
-        // A character stands for itself: `ö`, `,`.
-        (Some(letter), None) => xkb::utf32_to_keysym(letter.to_lowercase().next()?.into()),
-        _ => xkb::keysym_from_name(name, xkb::KEYSYM_CASE_INSENSITIVE),
-    };
-    (symbol.raw() != 0).then(|| xkb::keysym_get_name(symbol))
+    key_symbol(name)
 }
 
 /// Covers the parts of a picture (BGRX) of `area` that are in `masks`.

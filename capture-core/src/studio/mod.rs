@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use praxis_bundle::manifest::{Lossy, Outcome};
-use praxis_bundle::storage::Disk;
+use praxis_bundle::storage::{Disk, room_at};
 
 use crate::calibration;
 use crate::clock::{SharedTime, SystemTime};
@@ -26,6 +26,7 @@ use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, FIRST_MINUTE_BYTES, Plan, RecordError, Voice};
 use crate::sources::audio::Microphone;
 use crate::sources::{HotkeyError, Own, SourceError, native};
+use crate::system::{data_folder, settings_folder};
 use crate::upload::{Courier, Enrolment, Item, State, Tuning, UploadError, approve, enrolment};
 
 /// An hour of typical work, for which there should be room; and what it takes until a session says more: 5 MB per minute.
@@ -101,12 +102,14 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Those of this user, the same as `praxis` has; `None` if the environment names no home.
+    /// Those of this user, the same as `praxis` has; `None` if the system names none.
     #[must_use]
     pub fn of_user() -> Option<Self> {
-        let sessions = library::default_folder()?;
-        let queue = sessions.parent()?.to_owned();
-        Some(Self { sessions, queue, settings: enrolment::settings_folder()? })
+        Some(Self {
+            sessions: library::default_folder()?,
+            queue: data_folder()?,
+            settings: settings_folder()?,
+        })
     }
 }
 
@@ -290,16 +293,15 @@ impl Studio {
         let sessions = &self.folders.sessions;
         // The folder is made with the first recording.
         let there = sessions.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-        let stat = rustix::fs::statvfs(there).map_err(|error| {
-            StudioError::io(format!("asking for room in {}", there.display()))(error.into())
-        })?;
-        let free_bytes = stat.f_bavail * stat.f_frsize;
+        let disk =
+            room_at(there).map_err(StudioError::io(format!("asking for room in {}", there.display())))?;
+        let free_bytes = disk.free_bytes;
         let kept_free = u64::from(self.settings().keep_free_mib) << 20;
         let rate = self.catalogue.bytes_per_second()?.unwrap_or(USUAL_BYTES_PER_SECOND);
         let seconds_left = free_bytes.saturating_sub(kept_free) as f64 / rate.max(LEAST_BYTES_PER_SECOND);
         Ok(Room {
             free_bytes,
-            total_bytes: stat.f_blocks * stat.f_frsize,
+            total_bytes: disk.total_bytes,
             seconds_left: seconds_left as u64,
             is_low: seconds_left < HOUR_SECONDS,
             is_full: free_bytes < kept_free + FIRST_MINUTE_BYTES,

@@ -1,10 +1,10 @@
 //! The expert's approval to send a bundle: beside the file, and bound to its bytes by their SHA-256.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use praxis_bundle::file;
+use praxis_bundle::storage::private_options;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -48,8 +48,7 @@ pub fn approve(path: &Path) -> Result<Approval> {
         Approval { bundle_id, sha256, approved_at_millis, statement_version: STATEMENT_VERSION.into() };
     let text = serde_json::to_string_pretty(&approval).unwrap_or_default();
     let to = approval_path(path);
-    let mut options = std::fs::OpenOptions::new();
-    let out = options.write(true).create(true).truncate(true).mode(0o600).open(&to);
+    let out = private_options().write(true).create(true).truncate(true).open(&to);
     let written = out.and_then(|mut out| out.write_all(text.as_bytes()));
     written.map_err(UploadError::io(format!("writing {}", to.display())))?;
     Ok(approval)

@@ -2,9 +2,9 @@
 //! only this user can read.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use praxis_bundle::storage::private_options;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, UploadError, client};
@@ -23,14 +23,6 @@ pub struct Enrolment {
     /// The token, where the system has no keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-}
-
-/// The folder of this user's settings.
-#[must_use]
-pub fn settings_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let settings = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-    settings.map(|settings| settings.join("praxis"))
 }
 
 /// Turns an enrolment code into a token and keeps it. True if the token is in the keychain. The token of an enrolment
@@ -147,9 +139,8 @@ fn save(folder: &Path, enrolment: &Enrolment) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(doing())?;
     let temporary = praxis_bundle::file::with_suffix(&path, ".part");
     let text = serde_json::to_string_pretty(enrolment).unwrap_or_default();
-    let mut options = std::fs::OpenOptions::new();
     let mut out =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(doing())?;
+        private_options().write(true).create(true).truncate(true).open(&temporary).map_err(doing())?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(doing())?;
     std::fs::rename(&temporary, &path).map_err(doing())
 }

@@ -1,6 +1,5 @@
 //! The queue of uploads, in a small database: what is to be sent, where to, and how far it is.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sqlx::Row;
@@ -11,6 +10,7 @@ use sqlx::sqlite::{
 use super::{Approval, Result, UploadError};
 use crate::clock::{SystemTime, Time};
 use crate::library::Entry;
+use crate::system::private_folder_builder;
 
 /// Where an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -121,7 +121,7 @@ impl Queue {
     /// # Errors
     /// `Io` or `Queue`.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        let made = private_folder_builder().recursive(true).create(folder);
         made.map_err(UploadError::io(format!("making {}", folder.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(folder.join("uploads.sqlite"))

@@ -4,11 +4,11 @@
 //! (the server refuses, the file has changed) stops an upload, and says what a person has to do.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use praxis_bundle::scan::Bytes as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -270,7 +270,7 @@ impl Uploader {
                 approval_of(&item.path)?;
             }
             let mut chunk = vec![0; length as usize];
-            file.read_exact_at(&mut chunk, item.sent).map_err(UploadError::io(format!("reading {shown}")))?;
+            file.fill(item.sent, &mut chunk).map_err(UploadError::io(format!("reading {shown}")))?;
             let seconds = length as f64 / self.tuning.least_bytes_per_second as f64;
             let within = self.tuning.answer_within + Duration::from_secs_f64(seconds);
             let at = server.chunk(&upload_url, item.sent, chunk, has_checksum, within).await?;

@@ -6,14 +6,12 @@ use anyhow::{Context as _, Result};
 use praxis_bundle::manifest::{Offset, Sync};
 use praxis_capture_core::calibration;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
-use praxis_capture_core::sources::Stop;
 use praxis_capture_core::sources::audio::Microphone;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::library_folder;
 use crate::Done;
 use crate::args::Calibrate;
+use crate::system::stop_when_told;
 use crate::terminal::say;
 
 pub(crate) fn run(arguments: &Calibrate) -> Result<Done> {
@@ -35,7 +33,8 @@ pub(crate) fn run(arguments: &Calibrate) -> Result<Done> {
         arguments.instants,
         2 + arguments.instants * 33 / 100
     ));
-    let stop = stop_by_signal()?;
+    // So that its recording is not left behind.
+    let stop = stop_when_told()?;
     let measured = calibration::measure(&time, &folder, arguments.instants, microphone, &stop);
     if arguments.out.is_none() {
         std::fs::remove_dir_all(&folder)?;
@@ -50,15 +49,6 @@ pub(crate) fn run(arguments: &Calibrate) -> Result<Done> {
     }
     say("kept: bundles that are recorded from now on carry these figures");
     Ok(Done::Fine)
-}
-
-/// Told to stop by the signals that end a program, so that its recording is not left behind.
-fn stop_by_signal() -> Result<Stop> {
-    let stop = Stop::default();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let told = stop.clone();
-    std::thread::spawn(move || signals.forever().for_each(|_| told.stop()));
-    Ok(stop)
 }
 
 /// The figures for people.

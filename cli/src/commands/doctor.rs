@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use praxis_bundle::messages::Rect;
 use praxis_bundle::screen::check_size;
+use praxis_bundle::storage::room_at;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
@@ -173,8 +174,7 @@ fn disk(folder: &std::path::Path) -> Outcome {
         std::fs::write(&path, [0; 4096])?;
         std::fs::File::open(&path)?.sync_all()?;
         std::fs::remove_file(&path)?;
-        let stat = rustix::fs::statvfs(folder)?;
-        Ok(stat.f_bavail * stat.f_frsize)
+        Ok(room_at(folder)?.free_bytes)
     };
     match try_write() {
         Ok(free) => Ok(format!("{} free in {}", super::size_text(free), folder.display())),

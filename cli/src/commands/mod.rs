@@ -12,13 +12,14 @@ mod record;
 mod send;
 
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::CommandFactory;
 use praxis_bundle::file;
+use praxis_bundle::storage::{Disk, Storage as _};
 use praxis_capture_core::library;
+use praxis_capture_core::system::NO_DATA_FOLDER;
 
 use crate::Done;
 use crate::args::{Arguments, Command};
@@ -72,13 +73,12 @@ fn library_folder(given: Option<&PathBuf>) -> Result<PathBuf> {
     given
         .cloned()
         .or_else(library::default_folder)
-        .context("neither HOME nor XDG_DATA_HOME is set, so there is no library: give a folder with --out")
+        .with_context(|| format!("{NO_DATA_FOLDER}, so there is no library: give a folder with --out"))
 }
 
 /// Refuses an output that would take a recording's place: the input itself under any name, or any bundle.
 fn refuse_to_overwrite(output: &Path, input: &Path) -> Result<()> {
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|there| (there.dev(), there.ino()));
-    let is_input = identity(output).is_some_and(|there| Some(there) == identity(input));
+    let is_input = Disk.open(input).is_ok_and(|input| input.is_at(output));
     ensure!(
         !is_input && !file::is_bundle(output),
         "{} is a recording: give another file to write to with -o",

@@ -5,7 +5,6 @@
 //! was opened; nothing is ever written.
 
 use std::fs::File;
-use std::io::Seek as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -20,22 +19,22 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::Stream;
 use praxis_bundle::file;
 use praxis_bundle::scan::Bytes;
 use praxis_page::{Part, RangeError};
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
-use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::Done;
 use crate::args::Open;
+use crate::system::told_to_end;
 use crate::terminal::{print, say};
 
 /// Bytes read at once while the bundle is handed out.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: u64 = 256 << 10;
 
 pub(crate) fn run(arguments: &Open) -> Result<Done> {
     let bundle = Snapshot::take(file::open(&arguments.file)?)?;
@@ -147,10 +146,9 @@ async fn host(State(shared): State<Arc<Shared>>) -> Response {
 async fn content(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default());
     match Part::of(range, shared.bundle.bytes) {
-        Ok(part) => match shared.bundle.read(part).await {
-            Ok(body) => answer(part.status(), &part.headers(), body),
-            Err(error) => failed(&error.to_string()),
-        },
+        Ok(part) => {
+            answer(part.status(), &part.headers(), Body::from_stream(pieces(shared.bundle.clone(), part)))
+        }
         Err(error @ RangeError::Outside(bytes)) => {
             let range = [("content-range", format!("bytes */{bytes}"))];
             answer(416, &range, Body::from(error.to_string()))
@@ -198,21 +196,6 @@ async fn quit(State(shared): State<Arc<Shared>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Ctrl-C or SIGTERM.
-async fn told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
-}
-
 /// A file as it was when it was opened: one that is being recorded grows on, and goes when it is sealed.
 struct Snapshot {
     file: File,
@@ -224,14 +207,24 @@ impl Snapshot {
         let bytes = file.metadata().context("the file's length cannot be read")?.len();
         Ok(Self { file, bytes })
     }
+}
 
-    async fn read(&self, part: Part) -> std::io::Result<Body> {
-        // Its own place in the file: one handle has one.
-        let mut file = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file)))?;
-        file.seek(std::io::SeekFrom::Start(part.start))?;
-        let reader = tokio::fs::File::from_std(file).take(part.length);
-        Ok(Body::from_stream(ReaderStream::with_capacity(reader, READ_BYTES)))
-    }
+/// The bytes of a part, some at a time. Each read names its place: the handle is that of all requests.
+fn pieces(bundle: Arc<Snapshot>, part: Part) -> impl Stream<Item = std::io::Result<Vec<u8>>> {
+    futures_util::stream::try_unfold((part.start, part.length), move |(start, left)| {
+        let bundle = bundle.clone();
+        async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let length = left.min(READ_BYTES);
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; length as usize];
+                bundle.fill(start, &mut piece).map(|()| piece)
+            });
+            Ok(Some((read.await??, (start + length, left - length))))
+        }
+    })
 }
 
 impl Bytes for Snapshot {

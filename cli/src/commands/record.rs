@@ -1,14 +1,12 @@
 //! `praxis record`.
 
-use std::ffi::c_int;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use praxis_bundle::manifest::EndReason;
 use praxis_bundle::messages::Life;
 use praxis_bundle::storage::Disk;
@@ -19,14 +17,15 @@ use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Statu
 use praxis_capture_core::session::State;
 use praxis_capture_core::sources::audio::{Microphone, Wav};
 use praxis_capture_core::sources::{Own, SourceError, native};
+use praxis_capture_core::system::settings_folder;
 use praxis_capture_core::upload::enrolment;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::files::say_what_was_lost;
 use super::{clock_text, library_folder, size_text};
 use crate::Done;
 use crate::args::Record;
-use crate::terminal::{Keys, say, show_sealing, show_status};
+use crate::system::{Keys, Signals, Told};
+use crate::terminal::{say, show_sealing, show_status};
 
 /// How often notices are looked at, and keys if there is a terminal. A signal is acted on at once.
 const LOOK: Duration = Duration::from_millis(250);
@@ -80,7 +79,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
 
 /// Where this machine is enrolled, and under which pseudonym.
 fn project() -> Option<(String, String)> {
-    let enrolment = enrolment::load(&enrolment::settings_folder()?).ok()?;
+    let enrolment = enrolment::load(&settings_folder()?).ok()?;
     Some((enrolment.project, enrolment.expert))
 }
 
@@ -189,10 +188,10 @@ fn watch(
         }
         // Each signal counts.
         let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok());
-        match signals.0.recv_timeout(left.map_or(look, |left| left.min(look))) {
-            Ok(SIGUSR1) => pause_or_resume(recorder),
-            Ok(SIGUSR2) => mark(recorder),
-            Ok(_) => return (EndReason::Stopped, is_lossy),
+        match signals.wait(left.map_or(look, |left| left.min(look))) {
+            Ok(Told::Pause) => pause_or_resume(recorder),
+            Ok(Told::Mark) => mark(recorder),
+            Ok(Told::Stop) => return (EndReason::Stopped, is_lossy),
             Err(_) => {}
         }
     }
@@ -227,17 +226,4 @@ fn status_line(status: &Status) -> String {
     });
     let tracks = tracks.collect::<Vec<_>>().join("  ");
     format!("{state} {}  {}  {tracks}", clock_text(status.elapsed_nanos), size_text(status.bytes))
-}
-
-/// The signals that came, in order.
-struct Signals(Receiver<c_int>);
-
-impl Signals {
-    fn register() -> Result<Self> {
-        let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
-        let mut signals = signal_hook::iterator::Signals::new(wanted).context("signals cannot be handled")?;
-        let (sender, receiver) = channel();
-        std::thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
-        Ok(Self(receiver))
-    }
 }

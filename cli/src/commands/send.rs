@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
-use praxis_capture_core::library;
-use praxis_capture_core::upload::enrolment::{self, enrol, settings_folder};
+use anyhow::{Context as _, Result};
+use praxis_capture_core::system::{NO_DATA_FOLDER, NO_SETTINGS_FOLDER, data_folder, settings_folder};
+use praxis_capture_core::upload::enrolment::{self, enrol};
 use praxis_capture_core::upload::{
     Enrolment, Item, Queue, State, Tuning, Uploader, approval, approve as approve_file,
 };
@@ -182,14 +182,11 @@ fn row(item: &Item) -> Value {
 }
 
 fn settings() -> Result<std::path::PathBuf> {
-    settings_folder().context("neither HOME nor XDG_CONFIG_HOME is set: there is no place for the enrolment")
+    settings_folder().with_context(|| format!("{NO_SETTINGS_FOLDER}: there is no place for the enrolment"))
 }
 
 fn queue_folder() -> Result<std::path::PathBuf> {
-    let Some(library) = library::default_folder() else {
-        bail!("neither HOME nor XDG_DATA_HOME is set: there is no place for the queue of uploads");
-    };
-    Ok(library.parent().unwrap_or(&library).to_owned())
+    data_folder().with_context(|| format!("{NO_DATA_FOLDER}: there is no place for the queue of uploads"))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -1,22 +1,15 @@
-//! Chooses the native backend of this platform. The only file with `cfg` on the platform.
+//! The sources of Linux: an X11 session.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use praxis_bundle::messages::Rect;
 
-use super::{Flash, InputSource, Own, ScreenSource, SourceError, WindowSource, x11};
-use crate::clock::SharedTime;
+use xkbcommon::xkb;
 
-/// The sources of the desktop this program runs on.
-pub struct Desktop {
-    /// Its pictures.
-    pub screen: Box<dyn ScreenSource>,
-    /// Its pointer and keys.
-    pub input: Box<dyn InputSource>,
-    /// Its windows.
-    pub windows: Box<dyn WindowSource>,
-}
+use super::Desktop;
+use crate::clock::SharedTime;
+use crate::sources::{Flash, Own, ScreenSource, SourceError, x11};
 
 /// Opens the desktop that the environment names; what is the recorder's own is kept out of what its sources deliver, and
 /// the text that is copied unless it is asked for.
@@ -76,10 +69,20 @@ pub fn stir_input() -> Result<u32, SourceError> {
 }
 
 /// Keeps the audio library of the system from writing to stderr on this thread: what goes wrong is in its errors.
-pub(super) fn silence_audio_library() {
-    #[cfg(target_os = "linux")]
+pub(in crate::sources) fn silence_audio_library() {
     // Without its consent it goes on writing, which is only ugly.
     let _ = alsa::Output::local_error_handler();
+}
+
+/// Name of the symbol that a letter, or a name of X11 in any case, stands for.
+pub(in crate::sources) fn key_symbol(name: &str) -> Option<String> {
+    let mut letters = name.chars();
+    let symbol = match (letters.next(), letters.next()) {
+        // A character stands for itself: `ö`, `,`.
+        (Some(letter), None) => xkb::utf32_to_keysym(letter.to_lowercase().next()?.into()),
+        _ => xkb::keysym_from_name(name, xkb::KEYSYM_CASE_INSENSITIVE),
+    };
+    (symbol.raw() != 0).then(|| xkb::keysym_get_name(symbol))
 }
 
 /// Refuses a Wayland session: through XWayland only some windows would be seen, the rest would be black.
