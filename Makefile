@@ -7,10 +7,10 @@ HAS_DISPLAY := $(DISPLAY)$(WAYLAND_DISPLAY)
 # The demo needs no window system to be built against; the page becomes part of its programs.
 DEMO := -p praxis-cli -p praxis-collector -p praxis-tests
 
-.PHONY: help setup run demo page build test ci bench torture package screens fmt clean fuzz
+.PHONY: help setup check-platforms run demo page build test ci bench torture package screens fmt clean fuzz
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 setup: ## Install what is missing on Debian or Ubuntu
 	@scripts/setup
@@ -46,6 +46,9 @@ ci: test ## Tests, then the demo, 50 kills of recorders, 50 of uploads, two minu
 	$(TARGET)/debug/torture upload-kills --kills 50
 	$(TARGET)/debug/torture memory --minutes 2
 	scripts/package debug --try
+
+check-platforms: ## Type-check the crates for Windows and macOS, on Debian and with its packages alone
+	@scripts/check-platforms
 
 bench: setup ## Recording against ffmpeg and uploads against a bare server, in paired runs; codec, sealing, seeking, exports, the player in Chromium and in the application
 	npm run build --prefix ui --silent -- --logLevel warn
