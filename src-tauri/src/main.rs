@@ -1,11 +1,15 @@
 //! `praxis-desktop`: windows, tray and hotkeys around the studio of capture-core. Wiring only.
 
+// A program with windows opens no console on Windows; a debug build does, for its log.
+#![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
+
 mod act;
 mod commands;
 mod convert;
 mod dto;
 mod hotkeys;
 mod protocol;
+mod system;
 mod tray;
 mod window;
 
@@ -14,6 +18,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use praxis_capture_core::sources::native;
 use praxis_capture_core::studio::{Folders, Phase, Studio};
+use praxis_capture_core::system::NO_DATA_FOLDER;
 use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +33,7 @@ fn main() -> Result<()> {
         .with_ansi(false)
         .init();
     native::find_desktop()?;
-    let app = tauri::Builder::default()
+    let app = system::look_after_pages(tauri::Builder::default())
         .plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)))
         .plugin(hotkeys::plugin())
         .plugin(tauri_plugin_dialog::init())
@@ -80,7 +85,8 @@ fn main() -> Result<()> {
 }
 
 fn set_up(app: &AppHandle) -> Result<()> {
-    let folders = Folders::of_user().context("neither HOME nor XDG_DATA_HOME is set: set one of them")?;
+    let folders =
+        Folders::of_user().with_context(|| format!("{NO_DATA_FOLDER}: there is no place for recordings"))?;
     let studio = tauri::async_runtime::block_on(Studio::open(folders))?;
     app.manage(studio.clone());
     app.manage(window::Shape::default());
@@ -101,16 +107,8 @@ fn set_up(app: &AppHandle) -> Result<()> {
 
 /// A signal ends the program as its menu does: a recording is complete then.
 fn end_on_signals(app: AppHandle) {
-    use tokio::signal::unix::{SignalKind, signal};
     tauri::async_runtime::spawn(async move {
-        let signals =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
-        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else { return };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
+        system::told_to_end().await;
         app.exit(0);
     });
 }

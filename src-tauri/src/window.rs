@@ -9,7 +9,7 @@ use tauri::{
     WebviewWindowBuilder,
 };
 
-use crate::tray;
+use crate::{system, tray};
 
 const LABEL: &str = "main";
 const PAGE_SIZE: (f64, f64) = (1280.0, 820.0);
@@ -48,25 +48,7 @@ pub(crate) fn open(app: &AppHandle) -> tauri::Result<()> {
         .min_inner_size(PAGE_SIZE_LEAST.0, PAGE_SIZE_LEAST.1)
         .center()
         .build()
-        .and_then(|window| load_again_after_a_crash(&window))
-}
-
-/// The page runs in a process of its own. If that dies, the recording goes on, and the page comes back to it.
-#[cfg(target_os = "linux")]
-fn load_again_after_a_crash(window: &WebviewWindow) -> tauri::Result<()> {
-    use webkit2gtk::WebViewExt as _;
-    window.with_webview(|webview| {
-        webview.inner().connect_web_process_terminated(|view, reason| {
-            tracing::error!(?reason, "the page is gone: it is loaded again");
-            view.reload();
-        });
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn load_again_after_a_crash(_: &WebviewWindow) -> tauri::Result<()> {
-    // No other system is supported yet.
-    Ok(())
+        .and_then(|window| system::look_after_page(&window))
 }
 
 /// Brings the window to the front.
