@@ -44,6 +44,16 @@ const HOMES: [(&str, &[&str]); 15] = [
     ("tauri", &["praxis-desktop"]),
 ];
 
+/// Where `cfg` on the system chooses among files.
+const SEAMS: [&str; 6] = [
+    "bundle/src/storage.rs",
+    "capture-core/src/sources/mod.rs",
+    "capture-core/src/sources/native/mod.rs",
+    "capture-core/src/system/mod.rs",
+    "cli/src/system/mod.rs",
+    "src-tauri/src/system/mod.rs",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -86,7 +96,7 @@ fn every_source_file_says_first_what_it_is_and_stays_short() {
 #[test]
 fn nothing_unfinished_and_no_unwrap_outside_tests() {
     let words = ["todo!(", "unimplemented!(", "dbg!(", concat!("FIX", "ME"), concat!("XX", "X")];
-    for (name, text) in files(&[".rs", ".md", ".toml", ".py", "Makefile", "setup"]) {
+    for (name, text) in files(&[".rs", ".md", ".toml", ".py", "Makefile", "setup", "check-platforms"]) {
         let is_this = name.ends_with("tidy.rs");
         let found = words.iter().find(|word| text.contains(**word));
         assert!(is_this || found.is_none(), "{name} contains {found:?}");
@@ -102,6 +112,20 @@ fn nothing_unfinished_and_no_unwrap_outside_tests() {
         let places = [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")];
         let place = places.iter().find(|place| text.contains(**place));
         assert!(place.is_none(), "{name} names a place of one machine: {place:?}");
+    }
+}
+
+#[test]
+fn the_system_is_asked_for_in_few_places() {
+    let is_about_system = |line: &str| {
+        line.contains(concat!("cf", "g"))
+            && ["target_os", "unix", "windows"].iter().any(|it| line.contains(it))
+    };
+    for (name, text) in files(&[".rs"]).into_iter().filter(|(name, _)| !SEAMS.contains(&&name[..])) {
+        let found = text.lines().find(|line| is_about_system(line));
+        // An attribute of a whole program.
+        let is_fine = found.is_none_or(|line| line.contains("windows_subsystem"));
+        assert!(is_fine || name.ends_with("tidy.rs"), "{name} asks for the system: {found:?}");
     }
 }
 
