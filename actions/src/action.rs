@@ -1,6 +1,7 @@
 //! What an action is, and the answer with all actions of a bundle, as JSON has them. Fields that do not apply are missing.
 
 use praxis_bundle::manifest::PointerSettings;
+use praxis_bundle::messages::Element;
 use serde::{Deserialize, Serialize};
 
 /// All actions of a bundle.
@@ -205,6 +206,9 @@ pub struct Action {
     /// The window that a click, drag or scroll went to; of other actions, the one that was active at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowName>,
+    /// Click, drag: what was pressed, as its program tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<Element>,
     /// What a person calls it, where one has corrected it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -240,6 +244,7 @@ impl Action {
             count: None,
             is_thinking: false,
             window,
+            element: None,
             label: None,
             is_truncated: false,
         }

@@ -29,4 +29,4 @@ pub use reducer::{Input, Reducer, Shown};
 pub use rest::is_speech;
 
 /// Goes up when the same input may give other actions.
-pub const REDUCER_VERSION: u32 = 4;
+pub const REDUCER_VERSION: u32 = 5;

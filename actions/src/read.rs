@@ -5,13 +5,13 @@ use std::path::Path;
 
 use praxis_bundle::limits::OUT_OF_ORDER_NANOS;
 use praxis_bundle::manifest::Manifest;
-use praxis_bundle::messages::{Display, GeometryMessage, Rect};
+use praxis_bundle::messages::{Display, Element, ElementsMessage, GeometryMessage, Rect};
 use praxis_bundle::scan::{Bytes, Facts, Item, messages, scan};
 use praxis_bundle::screen::{Area, Header, Operation, TILE_PX, operations};
 use praxis_bundle::{Channel, Error, Result, Track, file};
 use serde::de::DeserializeOwned;
 
-use crate::{Action, Answer, Input, Parameters, REDUCER_VERSION, Reducer};
+use crate::{Action, Answer, Input, Kind, Parameters, REDUCER_VERSION, Reducer};
 
 /// Most actions of a bundle: twelve in each second of eleven hours.
 pub const MAX_ACTIONS: u64 = 500_000;
@@ -80,6 +80,8 @@ pub struct Gatherer {
     /// By time, then by place in the file; with the bytes of the message.
     waiting: BTreeMap<(u64, u64), (Input, usize)>,
     waiting_bytes: usize,
+    /// What was pressed, by the time of the press.
+    elements: BTreeMap<u64, Element>,
     num_messages: u64,
     newest_nanos: u64,
     /// Where the displays are.
@@ -97,6 +99,7 @@ impl Gatherer {
             actions: Vec::new(),
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
+            elements: BTreeMap::new(),
             num_messages: 0,
             newest_nanos: 0,
             corners: corners_of(&manifest.displays),
@@ -111,6 +114,13 @@ impl Gatherer {
         self.newest_nanos = self.newest_nanos.max(nanos);
         if track == Track::Geometry {
             self.corners = corners_of(&parse::<GeometryMessage>(track, data)?.displays);
+        }
+        if track == Track::Elements {
+            let ElementsMessage { press_nanos, element, .. } = parse(track, data)?;
+            // Of as many as there can be actions; a press has one.
+            if self.elements.len() < MAX_ACTIONS as usize {
+                self.elements.extend(element.map(|element| (press_nanos, element)));
+            }
         }
         if let Some(input) = self.input_of(track, data)? {
             self.num_messages += 1;
@@ -172,6 +182,11 @@ impl Gatherer {
         }
         let mut actions = self.actions;
         let left_out = self.reducer.end(ended_nanos.max(self.newest_nanos), &mut actions);
+        for action in &mut actions {
+            if matches!(action.kind, Kind::Click | Kind::Drag) {
+                action.element = self.elements.remove(&action.start_nanos);
+            }
+        }
         // A drag ends after what was done meanwhile. The sort is stable, so that the same input gives the same order.
         actions.sort_by_key(|action| action.start_nanos);
         actions.iter_mut().zip(0..).for_each(|(action, id)| action.id = id);

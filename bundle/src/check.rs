@@ -228,6 +228,7 @@ impl Checker {
             track @ Track::Health => parses::<json::HealthMessage>(track, data),
             track @ Track::Cursor => parses::<json::CursorMessage>(track, data),
             track @ Track::Clipboard => parses::<json::ClipboardMessage>(track, data),
+            track @ Track::Elements => parses::<json::ElementsMessage>(track, data),
         }
     }
 

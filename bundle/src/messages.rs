@@ -157,6 +157,46 @@ pub struct ClipboardMessage {
     pub text: Option<String>,
 }
 
+/// One message of the `elements` track: what a press of a pointer button went to, as its program tells assistive technology. It
+/// comes a little after the press.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ElementsMessage {
+    /// Session time of the press on `pointer`.
+    pub press_nanos: u64,
+    /// What was there; null if it is not known.
+    pub element: Option<Element>,
+    /// Why it is not known. Missing if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<ElementAbsence>,
+}
+
+/// Something that a program shows and a person clicks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Element {
+    /// What it is, by its AT-SPI name: `button`, `check menu item`, `entry`.
+    pub role: String,
+    /// What it is called: its own name, or that of its label. Empty if it has none.
+    pub name: String,
+    /// What it holds: the text of a field, the number of a slider. Missing for what holds nothing, for more than 200 characters,
+    /// and always for passwords.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where it is, in root pixels.
+    pub rect: Rect,
+}
+
+/// Why it is not known what was clicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ElementAbsence {
+    /// The program tells nothing about what is there.
+    NotTold,
+    /// The person was typing: nothing was asked.
+    Typing,
+    /// The program did not answer in time.
+    Late,
+}
+
 /// One message of the `windows` track: which window is active from this time on, and which are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowsMessage {

@@ -36,11 +36,13 @@ pub enum Track {
     Clipboard,
     /// What the computer itself sounds.
     Sound,
+    /// What clicks went to.
+    Elements,
 }
 
 impl Track {
     /// All tracks that exist once per bundle, in the order of their channel ids.
-    pub const SINGLE: [Self; 11] = [
+    pub const SINGLE: [Self; 12] = [
         Self::Pointer,
         Self::Keys,
         Self::Windows,
@@ -52,6 +54,7 @@ impl Track {
         Self::Cursor,
         Self::Clipboard,
         Self::Sound,
+        Self::Elements,
     ];
 
     /// The name people see, which is also the topic: `keys`, `screen/0`.
@@ -70,6 +73,7 @@ impl Track {
             Self::Cursor => "cursor".into(),
             Self::Clipboard => "clipboard".into(),
             Self::Sound => "sound".into(),
+            Self::Elements => "elements".into(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Channel {
             Track::Cursor => 10,
             Track::Clipboard => 11,
             Track::Sound => 12,
+            Track::Elements => 13,
         }
     }
 
@@ -239,6 +244,7 @@ impl Schema {
             Self::Json(Track::Clock) => schemars::schema_for!(messages::ClockMessage),
             Self::Json(Track::Cursor) => schemars::schema_for!(messages::CursorMessage),
             Self::Json(Track::Clipboard) => schemars::schema_for!(messages::ClipboardMessage),
+            Self::Json(Track::Elements) => schemars::schema_for!(messages::ElementsMessage),
             Self::Json(_) => schemars::schema_for!(messages::HealthMessage),
         };
         serde_json::to_string(&schema).unwrap_or_default()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use praxis_bundle::manifest::{Lossy, Outcome};
+use praxis_capture_core::sources::{InputBackend, ScreenBackend};
 use praxis_export::format::Name;
 
 /// Record how a problem is solved: screen, pointer, keys, windows and voice in one file.
@@ -189,6 +190,12 @@ pub(crate) struct Record {
     /// Record the text of what is copied, too
     #[arg(long)]
     pub(crate) clipboard_text: bool,
+    /// What takes the pictures: scrap is a library that runs on several systems, and knows less (docs/platforms.md)
+    #[arg(long, default_value = "native", value_name = "BACKEND")]
+    pub(crate) screen: ScreenArgument,
+    /// What hears pointer and keys: rdev is a library that runs on several systems, and knows less (docs/platforms.md)
+    #[arg(long, default_value = "native", value_name = "BACKEND")]
+    pub(crate) input: InputArgument,
     /// Title of the session
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -214,6 +221,36 @@ impl From<LossyArgument> for Lossy {
         match lossy {
             LossyArgument::Auto => Self::Auto,
             LossyArgument::Never => Self::Never,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ScreenArgument {
+    Native,
+    Scrap,
+}
+
+impl From<ScreenArgument> for ScreenBackend {
+    fn from(screen: ScreenArgument) -> Self {
+        match screen {
+            ScreenArgument::Native => Self::Native,
+            ScreenArgument::Scrap => Self::Scrap,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum InputArgument {
+    Native,
+    Rdev,
+}
+
+impl From<InputArgument> for InputBackend {
+    fn from(input: InputArgument) -> Self {
+        match input {
+            InputArgument::Native => Self::Native,
+            InputArgument::Rdev => Self::Rdev,
         }
     }
 }

@@ -11,6 +11,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use praxis_capture_core::sources::portable;
 use tracing_subscriber::EnvFilter;
 
 /// How a command that did not fail ended.
@@ -25,6 +26,10 @@ enum Done {
 }
 
 fn main() -> ExitCode {
+    // Before anything else: the process that hears input for another one.
+    if std::env::args_os().nth(1).is_some_and(|first| first == portable::HELPER) {
+        return portable::help();
+    }
     let filter = EnvFilter::try_from_env("PRAXIS_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let arguments = args::Arguments::parse();

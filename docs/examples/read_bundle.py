@@ -29,7 +29,7 @@ from mcap.exceptions import InvalidMagic, McapError
 from mcap.stream_reader import StreamReader, breakup_chunk
 from PIL import Image
 
-TRACKS = {1: "pointer", 2: "keys", 3: "windows", 4: "narration", 5: "markers", 6: "geometry", 7: "clock", 8: "health", 10: "cursor", 11: "clipboard", 12: "sound"}
+TRACKS = {1: "pointer", 2: "keys", 3: "windows", 4: "narration", 5: "markers", 6: "geometry", 7: "clock", 8: "health", 10: "cursor", 11: "clipboard", 12: "sound", 13: "elements"}
 NARRATION, MARKERS, SCREENS = 4, 5, range(100, 164)  # channels; screen/N is 100 + 2 N, its keyframes one more
 TILE, CHUNK_LIMIT, PIXEL_LIMIT, EDGE_LIMIT = 32, 64 << 20, 21_000_000, 16_384
 

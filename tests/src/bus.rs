@@ -58,6 +58,16 @@ impl Bus {
         Ok(bus)
     }
 
+    /// Waits until somebody on it has a name.
+    ///
+    /// # Errors
+    /// If nobody ever has.
+    pub fn wait_for(&self, name: &str) -> Result<()> {
+        let connection = self.connect()?;
+        let names = DBusProxy::new(&connection)?;
+        wait_until(name, || Ok(names.name_has_owner(name.try_into()?)?))
+    }
+
     /// A connection to it.
     ///
     /// # Errors
@@ -108,9 +118,7 @@ impl Keychain {
         stdin.write_all(password.unwrap_or_default().as_bytes())?;
         drop(stdin);
         let keychain = Self { address: bus.address.clone(), home: home.to_owned(), child };
-        let connection = bus.connect()?;
-        let names = DBusProxy::new(&connection)?;
-        wait_until("a keychain", || Ok(names.name_has_owner(SECRETS.try_into()?)?))?;
+        bus.wait_for(SECRETS)?;
         Ok(keychain)
     }
 

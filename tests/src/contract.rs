@@ -11,10 +11,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use praxis_bundle::messages::{KeyKind, PointerKind, Rect};
+use praxis_bundle::messages::{Element, ElementAbsence, KeyKind, PointerKind, Rect};
 use praxis_capture_core::sources::{
-    AudioEvent, AudioSource, InputEvent, InputSource, ScreenSource, SourceError, Stop, Wake, WindowEvent,
-    WindowSource,
+    AudioEvent, AudioSource, ElementSource, InputEvent, InputSource, ScreenSource, SourceError, Stop, Wake,
+    WindowEvent, WindowSource,
 };
 
 use crate::desktop::boot_nanos;
@@ -153,6 +153,9 @@ fn watch<T: Send>(
     })
 }
 
+/// Where a backend says that it does not know when exactly something happened, by this much.
+const LATE_NANOS: u64 = 200_000_000;
+
 /// Everything an [`InputSource`] promises. `act(n)` moves the pointer to (100 + n, 50), presses and releases the key
 /// that types "a", and returns when all of it has been sent.
 pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> Result<()> {
@@ -172,6 +175,8 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
     )?;
     ended?;
     let tracks = source.backend().tracks;
+    let is_late = source.backend().cannot.iter().any(|fact| fact.starts_with("when exactly"));
+    let late_nanos = if is_late { LATE_NANOS } else { SLACK_NANOS };
     let feeds = |track: &str| tracks.iter().any(|name| name == track);
     let (mut keys, mut places, mut newest) = (Vec::new(), Vec::new(), [0; 2]);
     for event in events {
@@ -200,7 +205,7 @@ pub fn input(source: &mut dyn InputSource, act: &dyn Fn(i32) -> Result<()>) -> R
             InputEvent::Place(..) | InputEvent::Clock(..) | InputEvent::Alive => continue,
         };
         assert!(at >= newest[kind], "time goes back");
-        assert!(at + SLACK_NANOS >= span.0 && at <= span.1 + SLACK_NANOS, "{at} is not in {span:?}");
+        assert!(at + SLACK_NANOS >= span.0 && at <= span.1 + late_nanos, "{at} is not in {span:?}");
         newest[kind] = at;
     }
     assert_eq!(keys, [KeyKind::Press, KeyKind::Release].repeat(ROUNDS as usize));
@@ -341,5 +346,33 @@ pub fn lost_streams(
             ensure!(matches!(ended, Err(SourceError::Lost(_))), "{name} ended with {ended:?}");
         }
         Ok(())
+    })
+}
+
+/// Everything an [`ElementSource`] promises, of something that is shown at a place and of a place where nothing is.
+pub fn elements(source: &mut dyn ElementSource, there: &Element, nothing: (i32, i32)) -> Result<()> {
+    assert_eq!(source.backend().tracks, ["elements"]);
+    source.ping()?;
+    let Rect { x_px, y_px, width_px, height_px } = there.rect;
+    let (x, y) = (x_px + width_px as i32 / 2, y_px + height_px as i32 / 2);
+    let patient = || None;
+    assert_eq!(source.at(x, y, None, &patient).as_ref(), Ok(there));
+    assert_eq!(source.at(nothing.0, nothing.1, None, &patient), Err(ElementAbsence::NotTold));
+    for why in [ElementAbsence::Typing, ElementAbsence::Late] {
+        assert_eq!(source.at(x, y, None, &|| Some(why)), Err(why), "given up at once");
+    }
+    assert_eq!(source.at(x, y, None, &patient).as_ref(), Ok(there), "asked again, answered alike");
+    Ok(())
+}
+
+/// How a source of input ends by itself.
+pub fn ends(source: &mut dyn InputSource) -> Result<Result<(), SourceError>> {
+    let (sender, ended) = channel();
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let never = &stop;
+        scope.spawn(move || drop(sender.send(source.run(&|_| {}, never))));
+        let _stop_at_end = StopOnDrop(&stop);
+        ended.recv_timeout(GIVE_UP).context("it does not end")
     })
 }

@@ -18,6 +18,9 @@ use crate::bus::Bus;
 pub const MICROPHONE: [&str; 4] =
     ["load-module", "module-remap-source", "master=mic_sink.monitor", "source_name=fake_mic"];
 
+/// In the environment of what runs inside a desktop: process id of its X server.
+pub const SERVER_PID: &str = "PRAXIS_TEST_SERVER_PID";
+
 /// A running desktop.
 pub struct VirtualDesktop {
     /// Its DISPLAY.
@@ -132,6 +135,7 @@ impl VirtualDesktop {
             .env("PULSE_SERVER", format!("unix:{}", self.pulse_socket()));
         command.env("LANG", "C.UTF-8").env("XDG_SESSION_TYPE", "x11").env_remove("WAYLAND_DISPLAY");
         command.env_remove("LC_ALL").env("DBUS_SESSION_BUS_ADDRESS", &self.bus.address).stdin(Stdio::null());
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.bus.address);
         command
     }
 
@@ -155,6 +159,15 @@ impl VirtualDesktop {
             command.spawn().with_context(|| format!("{program} cannot be started: run scripts/setup"))?;
         self.children.push(child);
         Ok(())
+    }
+
+    /// Starts the accessibility bus, as the session does when a program asks for it.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start_accessibility(&mut self) -> Result<()> {
+        self.spawn("/usr/libexec/at-spi-bus-launcher", &["--launch-immediately"])?;
+        self.bus.wait_for("org.a11y.Bus")
     }
 
     /// Starts a terminal at a position and waits until it is active.
@@ -223,16 +236,7 @@ impl VirtualDesktop {
     /// # Errors
     /// If xrandr fails.
     pub fn resize(&self, width: u32, height: u32) -> Result<()> {
-        let (mode, w, h) = (format!("{width}x{height}"), width.to_string(), height.to_string());
-        let timings = ["--newmode", &mode, "0", &w, "0", "0", "0", &h, "0", "0", "0"];
-        let steps = [&timings[..], &["--addmode", "screen", &mode], &["--output", "screen", "--mode", &mode]];
-        // A mode that is known already was added before.
-        let known = self.command("xrandr").output()?;
-        let is_known = String::from_utf8_lossy(&known.stdout).contains(&format!(" {mode} "));
-        for step in &steps[if is_known { 2 } else { 0 }..] {
-            ensure!(self.command("xrandr").args(*step).status()?.success(), "xrandr {}", step.join(" "));
-        }
-        Ok(())
+        resize_with(&|| self.command("xrandr"), width, height)
     }
 
     /// Process id of the X server.
@@ -285,8 +289,9 @@ pub fn inside_desktop(test: &str, body: impl FnOnce() -> Result<()>) -> Result<(
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
-    let desktop = VirtualDesktop::start(320, 240)?;
+    let desktop = VirtualDesktop::start(640, 480)?;
     let mut again = desktop.command(std::env::current_exe()?);
+    again.env(SERVER_PID, desktop.server_pid().to_string());
     let output = again.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(
@@ -294,6 +299,23 @@ pub fn inside_desktop(test: &str, body: impl FnOnce() -> Result<()>) -> Result<(
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    Ok(())
+}
+
+/// Gives a display another size with `xrandr`.
+///
+/// # Errors
+/// If xrandr fails.
+pub fn resize_with(xrandr: &dyn Fn() -> Command, width: u32, height: u32) -> Result<()> {
+    let (mode, w, h) = (format!("{width}x{height}"), width.to_string(), height.to_string());
+    let timings = ["--newmode", &mode, "0", &w, "0", "0", "0", &h, "0", "0", "0"];
+    let steps = [&timings[..], &["--addmode", "screen", &mode], &["--output", "screen", "--mode", &mode]];
+    // A mode that is known already was added before.
+    let known = xrandr().output()?;
+    let is_known = String::from_utf8_lossy(&known.stdout).contains(&format!(" {mode} "));
+    for step in &steps[if is_known { 2 } else { 0 }..] {
+        ensure!(xrandr().args(*step).status()?.success(), "xrandr {}", step.join(" "));
+    }
     Ok(())
 }
 

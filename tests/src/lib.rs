@@ -14,6 +14,7 @@ pub mod fixture;
 pub mod full_disk;
 pub mod kills;
 pub mod latency_bench;
+pub mod logind;
 pub mod own_window;
 pub mod painter;
 pub mod player_bench;

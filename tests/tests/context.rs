@@ -1,11 +1,17 @@
-//! What an action was done to: the right window for every action, over several real programs.
+//! What an action was done to: the right window for every action over several real programs, and the right element in a form.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use praxis_tests::desktop::{VirtualDesktop, let_pass, wait_until};
+use praxis_bundle::messages::{Element, Rect};
+use praxis_capture_core::sources::x11;
+use praxis_tests::contract;
+use praxis_tests::desktop::{VirtualDesktop, inside_desktop, let_pass, wait_until};
 use praxis_tests::praxis::{Recording, events, ok, path};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -94,5 +100,148 @@ fn every_action_has_the_window_that_it_went_to() -> Result<()> {
     let last = told.last().context("no windows")?;
     let shown: Vec<_> = last["shown"].as_array().unwrap().iter().map(|window| &window["class"]).collect();
     assert_eq!(shown, ["XTerm"]);
+    Ok(())
+}
+
+/// A form of GTK, and where its widgets are.
+struct Form {
+    _child: Ended,
+    said: Lines<BufReader<ChildStdout>>,
+    rects: HashMap<String, Rect>,
+}
+
+impl Form {
+    fn start(mut command: Command) -> Result<Self> {
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/form.py")).stdout(Stdio::piped());
+        let mut child = Ended(command.spawn()?);
+        let said = BufReader::new(child.0.stdout.take().context("no stdout")?).lines();
+        let mut form = Self { _child: child, said, rects: HashMap::new() };
+        form.rects = serde_json::from_value(form.next()?)?;
+        Ok(form)
+    }
+
+    fn next(&mut self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.said.next().context("the form has ended")??)?)
+    }
+
+    fn middle_of(&self, widget: &str) -> Result<[String; 2]> {
+        let rect = self.rects.get(widget).with_context(|| format!("no {widget}"))?;
+        let middle = |start: i32, length: u32| (start + length as i32 / 2).to_string();
+        Ok([middle(rect.x_px, rect.width_px), middle(rect.y_px, rect.height_px)])
+    }
+}
+
+/// A program that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended with its display.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const PYTHON: &str = "/usr/bin/python3";
+
+#[test]
+fn elements_of_gtk_keep_the_contract() -> Result<()> {
+    inside_desktop("elements_of_gtk_keep_the_contract", || {
+        let mut bus = Command::new("/usr/libexec/at-spi-bus-launcher");
+        bus.arg("--launch-immediately").stdout(Stdio::null()).stderr(Stdio::null());
+        let _bus = Ended(bus.spawn().context("at-spi2-core: run scripts/setup")?);
+        let form = Form::start(Command::new(PYTHON))?;
+        let mut source = x11::Elements::open(None)?;
+        let (role, name, rect) = ("button".into(), "Save".into(), form.rects["save"]);
+        let save = Element { role, name, value: None, rect };
+        contract::elements(&mut source, &save, (639, 479))
+    })
+}
+
+#[test]
+fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(1000, 700)?;
+    desktop.start_accessibility()?;
+    let mut form = Form::start(desktop.command(PYTHON))?;
+    desktop.terminal(560, 360, &["cat"])?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
+    let click = |place: &[String; 2]| -> Result<()> {
+        desktop.xdotool(&["mousemove", &place[0], &place[1], "click", "1"])?;
+        // So that no two are a double click.
+        let_pass(Duration::from_millis(700));
+        Ok(())
+    };
+    for widget in ["name", "password", "agree", "save"] {
+        click(&form.middle_of(widget)?)?;
+    }
+    assert_eq!([form.next()?, form.next()?], ["agreed", "saved"]);
+    click(&form.middle_of("file")?)?;
+    let opened: HashMap<String, Rect> = serde_json::from_value(form.next()?)?;
+    form.rects.extend(opened);
+    // As a hand does it: the menu is there as long as the button is down.
+    let open = form.middle_of("open")?;
+    desktop.xdotool(&["mousemove", &open[0], &open[1], "mousedown", "1", "sleep", "0.2", "mouseup", "1"])?;
+    assert_eq!(form.next()?, "opened");
+    let_pass(Duration::from_millis(700));
+    // As no hand does it: the menu may be gone when it is asked for; what was beneath it was not clicked.
+    click(&form.middle_of("file")?)?;
+    assert!(form.next()?["open"].is_object());
+    click(&open)?;
+    assert_eq!(form.next()?, "opened");
+    // Whoever types is not disturbed.
+    click(&form.middle_of("name")?)?;
+    let save = form.middle_of("save")?;
+    desktop.xdotool(&["key", "x", "mousemove", &save[0], &save[1], "click", "1"])?;
+    assert_eq!(form.next()?, "saved");
+    let_pass(Duration::from_millis(700));
+    // A program that tells nothing, and the bare desktop.
+    click(&["800".into(), "560".into()])?;
+    click(&["990".into(), "10".into()])?;
+    // A program that hangs: every click is answered for.
+    let sleep = form.middle_of("sleep")?;
+    desktop.xdotool(&["mousemove", &sleep[0], &sleep[1], "click", "1"])?;
+    assert_eq!(form.next()?, "sleeps");
+    for _ in 0..5 {
+        desktop.xdotool(&["click", "1"])?;
+    }
+    let_pass(Duration::from_millis(1000));
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    ensure!(code == Some(0), "exit code {code:?}");
+    ok(&["check", path(&bundle)])?;
+
+    let presses: Vec<Value> =
+        events(&bundle, &["pointer"])?.into_iter().filter(|event| event["kind"] == "press").collect();
+    let told = events(&bundle, &["elements"])?;
+    let time = |event: &Value, field: &str| event[field].as_u64().unwrap();
+    let pressed: Vec<_> = presses.iter().map(|press| time(press, "session_time_nanos")).collect();
+    assert_eq!(told.iter().map(|told| time(told, "press_nanos")).collect::<Vec<_>>(), pressed, "one each");
+    let known: Vec<_> = told.iter().map(|told| told["element"].clone()).collect();
+    let element = |role: &str, name: &str, value: Option<&str>, widget: &str| -> Result<Value> {
+        let (role, name, value, rect) =
+            (role.into(), name.into(), value.map(str::to_owned), form.rects[widget]);
+        Ok(serde_json::to_value(Element { role, name, value, rect })?)
+    };
+    let expected = [
+        element("text", "Name", Some("Zoë"), "name")?,
+        element("password text", "", None, "password")?,
+        element("check box", "I agree", None, "agree")?,
+        element("button", "Save", None, "save")?,
+        element("menu", "File", None, "file")?,
+        element("menu item", "Open recent", None, "open")?,
+        element("menu", "File", None, "file")?,
+    ];
+    assert_eq!(known[..7], expected);
+    ensure!(known[7].is_null() || known[7] == known[5], "beneath the menu: {}", known[7]);
+    assert_eq!(known[8], expected[0]);
+    let absent: Vec<_> = told[9..].iter().map(|told| told["absent"].as_str().unwrap_or("known")).collect();
+    assert_eq!(absent[..3], ["typing", "not_told", "not_told"]);
+    assert_eq!(absent[3..], ["late"; 6], "{absent:?}");
+    ensure!(!ok(&["events", path(&bundle)])?.contains("correct horse"), "a password is in the bundle");
+    let answer: Value = serde_json::from_str(&ok(&["actions", path(&bundle), "--json"])?)?;
+    let save = answer["actions"].as_array().context("no actions")?.iter();
+    let save: Vec<_> = save.filter(|action| action["element"]["name"] == "Save").collect();
+    assert_eq!((save.len(), &save[0]["kind"]), (1, &"click".into()));
+    ensure!(ok(&["actions", path(&bundle)])?.contains(", button Save"));
     Ok(())
 }

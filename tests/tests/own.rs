@@ -53,6 +53,7 @@ fn plan(folder: &Path, stage: &Stage, screen: Box<dyn ScreenSource>) -> Plan {
         screen,
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
+        elements: None,
         voice: Voice::None,
     }
 }

@@ -20,8 +20,9 @@ use praxis_capture_core::recorder::{
     DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice,
 };
 use praxis_capture_core::sources::synthetic::Stage;
-use praxis_tests::desktop::{boot_nanos, wait_until};
+use praxis_tests::desktop::{boot_nanos, inside_desktop, wait_until};
 use praxis_tests::kills::Random;
+use praxis_tests::logind::Logind;
 use praxis_tests::power::{Take, in_order, rows};
 use praxis_tests::sim_disk::{Fault, Faults, SimDisk};
 
@@ -333,6 +334,7 @@ fn plan(disk: &SimDisk, stage: &Stage) -> Plan {
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
+        elements: None,
         voice: Voice::Source(Box::new(stage.audio())),
     }
 }
@@ -426,4 +428,30 @@ fn try_to_record(faults: Faults) -> Result<()> {
     disk.set_faults(None);
     write_finished(&disk, &path, Path::new("/sessions/mended.mcap"), Profile::Recover).with_context(said)?;
     Ok(())
+}
+
+#[test]
+fn before_the_computer_sleeps_everything_is_on_the_disk() -> Result<()> {
+    inside_desktop("before_the_computer_sleeps_everything_is_on_the_disk", || {
+        let logind = Logind::start(&std::env::var("DBUS_SYSTEM_BUS_ADDRESS")?)?;
+        let (disk, stage) = (SimDisk::default(), Stage::new(Arc::new(SystemTime), &[(64, 64)]));
+        let recorder = Recorder::start(Arc::new(SystemTime), plan(&disk, &stage))?;
+        let path = recorder.path().to_owned();
+        let is_held = || Ok(logind.held()? == [["sleep".to_owned(), "delay".to_owned()]]);
+        for round in 0..8 {
+            wait_until("a lock that delays sleep", is_held)?;
+            let label = format!("the last words before sleep {round}");
+            recorder.mark(&label);
+            logind.announce(true)?;
+            wait_until("sleep", || Ok(logind.held()?.is_empty()))?;
+            let left = disk.after_power_cut(disk.num_events(), &mut random());
+            let has_label = |data: &[u8]| data.windows(label.len()).any(|bytes| bytes == label.as_bytes());
+            let has_it = rows(&left, &path)?.iter().any(|(_, _, data)| has_label(data));
+            ensure!(has_it, "{label} is not on the disk");
+            logind.announce(false)?;
+        }
+        wait_until("a lock that delays sleep", is_held)?;
+        recorder.stop(EndReason::Stopped, None, None)?;
+        wait_until("no lock after the recording", || Ok(logind.held()?.is_empty()))
+    })
 }

@@ -17,10 +17,38 @@ use serde_json::Value;
 
 #[test]
 fn every_key_and_click_is_there_in_order_with_text_and_position() -> Result<()> {
+    record_a_driven_session(&[]).map(drop)
+}
+
+#[test]
+fn the_portable_backends_record_the_same_session_and_name_what_they_cannot_give() -> Result<()> {
+    let info = record_a_driven_session(&["--screen", "scrap", "--input", "rdev"])?;
+    let cannot = |name: &str| -> String {
+        let backends = info["manifest"]["backends"].as_array().unwrap().iter();
+        backends
+            .filter(|backend| backend["name"] == name)
+            .map(|backend| backend["cannot"].to_string())
+            .collect()
+    };
+    for missing in ["when exactly", "AltGr", "raw motion", "shape of the pointer", "what is copied"] {
+        assert!(cannot("rdev").contains(missing), "{missing}: {}", cannot("rdev"));
+    }
+    for missing in ["which parts", "at one moment", "other users"] {
+        assert!(cannot("scrap").contains(missing), "{missing}: {}", cannot("scrap"));
+    }
+    Ok(())
+}
+
+/// Records with these arguments what a person does, checks that all of it is there, and returns what is known of the bundle.
+fn record_a_driven_session(arguments: &[&str]) -> Result<Value> {
     let mut desktop = VirtualDesktop::start(1024, 768)?;
     desktop.terminal(40, 40, &["cat"])?;
     let folder = tempfile::tempdir()?;
-    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none", "--title", "Typing"])?;
+    let recording = Recording::start(
+        &desktop,
+        folder.path(),
+        &[&["--mic", "none", "--title", "Typing"], arguments].concat(),
+    )?;
     let text = "Hello, World! x = (a + b) * 42; # ~done";
     desktop.xdotool(&["type", "--delay", "8", text])?;
     desktop.xdotool(&["key", "Return", "ctrl+s", "shift+Left"])?;
@@ -66,7 +94,8 @@ fn every_key_and_click_is_there_in_order_with_text_and_position() -> Result<()> 
     let digest = std::fs::read_to_string(file::digest_path(&bundle))?;
     assert!(digest.starts_with(info["sha256"].as_str().unwrap()));
     read_with_python(&bundle)?;
-    read_by_the_document(&bundle)
+    read_by_the_document(&bundle)?;
+    Ok(info)
 }
 
 /// A reader that was written from docs/bundle-format.md alone sees the same pictures and events.

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use praxis_bundle::Track;
 use praxis_bundle::manifest::{Backend, EndReason, Lossy};
 use praxis_bundle::messages::{
-    self, ClockMessage, GapReason, KeyKind, KeyMessage, MarkersMessage, PointerKind, PointerMessage, Rect,
+    self, ClockMessage, Element, GapReason, KeyKind, KeyMessage, MarkersMessage, PointerKind, PointerMessage,
+    Rect,
 };
 use praxis_capture_core::clock::{SharedTime, SystemTime, Time};
 use praxis_capture_core::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, Recorder, Voice};
@@ -21,8 +23,9 @@ use praxis_capture_core::sources::{
     AudioEvent, AudioSource, InputEvent, InputSource, Own, SourceError, Stop, x11,
 };
 use praxis_tests::contract;
-use praxis_tests::desktop::{VirtualDesktop, inside_desktop, wait_until};
+use praxis_tests::desktop::{VirtualDesktop, inside_desktop, let_pass, wait_until};
 use praxis_tests::painter::Brush;
+use praxis_tests::praxis::events;
 
 fn time() -> SharedTime {
     Arc::new(SystemTime)
@@ -356,6 +359,7 @@ fn plan_of(folder: &Path, stage: &Stage, voice: Voice) -> Plan {
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
+        elements: None,
         voice,
     }
 }
@@ -380,5 +384,51 @@ fn a_microphone_whose_latency_wavers_at_the_start_loses_no_sample() -> Result<()
     assert!(samples == expected, "{} samples of {}", samples.len(), expected.len());
     let drops = praxis_bundle::file::info_of(&recorded.path)?.tracks[&Track::Narration].drops;
     assert_eq!(drops, 0);
+    Ok(())
+}
+
+#[test]
+fn every_click_is_answered_for_however_slow_its_program_and_nobody_is_asked_who_types() -> Result<()> {
+    let stage = Stage::new(time(), &[(64, 64)]);
+    let rect = Rect { x_px: 4, y_px: 6, width_px: 20, height_px: 10 };
+    let element = Element { role: "button".into(), name: "Save".into(), value: None, rect };
+    stage.show(element.clone());
+    contract::elements(&mut stage.elements(), &element, (60, 60))?;
+    let folder = tempfile::tempdir()?;
+    let plan =
+        Plan { elements: Some(Box::new(stage.elements())), ..plan_of(folder.path(), &stage, Voice::None) };
+    let recorder = Recorder::start(time(), plan)?;
+    let click = |x_px: i32| {
+        let message = PointerMessage { button: Some(1), ..PointerMessage::at(PointerKind::Press, x_px, 9) };
+        stage.act(|at| InputEvent::Pointer(at, message));
+    };
+    let wait_for = |answers: u64| {
+        wait_until("answers", || {
+            let tracks = recorder.status().tracks;
+            Ok(tracks.iter().any(|track| track.track == "elements" && track.messages == answers))
+        })
+    };
+    stage.hang(true);
+    (0..100).for_each(|_| click(9));
+    wait_for(100)?;
+    stage.hang(false);
+    click(9);
+    wait_for(101)?;
+    click(50);
+    wait_for(102)?;
+    stage.act(key(KeyKind::Press));
+    click(9);
+    wait_for(103)?;
+    // The hand has rested; a program hangs, and the person begins to type.
+    let_pass(Duration::from_millis(600));
+    stage.hang(true);
+    click(9);
+    stage.act(key(KeyKind::Press));
+    let bundle = recorder.stop(EndReason::Stopped, None, None)?.path;
+    let told = events(&bundle, &["elements"])?;
+    let absent: Vec<_> = told.iter().map(|told| told["absent"].as_str().unwrap_or("known")).collect();
+    assert_eq!(absent[..100], ["late"; 100]);
+    assert_eq!(absent[100..], ["known", "not_told", "typing", "typing"]);
+    assert_eq!(told[100]["element"], serde_json::to_value(element)?);
     Ok(())
 }

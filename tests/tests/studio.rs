@@ -40,6 +40,7 @@ fn plan(stage: &Stage, folder: &Path, reserve_bytes: u64) -> Plan {
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
+        elements: None,
         voice: Voice::Source(Box::new(stage.audio())),
     }
 }

@@ -6,9 +6,9 @@ use praxis_bundle::manifest::{
     PointerSettings, Sync, System,
 };
 use praxis_bundle::messages::{
-    ClipboardMessage, ClockMessage, CursorMessage, Display, GapReason, GeometryMessage, HealthMessage,
-    KeyKind, KeyMessage, Life, MarkersMessage, Mask, MaskReason, Modifier, PointerKind, PointerMessage, Rect,
-    TrackHealth, Window, WindowsMessage,
+    ClipboardMessage, ClockMessage, CursorMessage, Display, Element, ElementAbsence, ElementsMessage,
+    GapReason, GeometryMessage, HealthMessage, KeyKind, KeyMessage, Life, MarkersMessage, Mask, MaskReason,
+    Modifier, PointerKind, PointerMessage, Rect, TrackHealth, Window, WindowsMessage,
 };
 use praxis_bundle::narration::Block;
 use uuid::Uuid;
@@ -125,6 +125,12 @@ fn copied(types: &[&str], text: Option<&str>) -> ClipboardMessage {
         text_bytes: text.map(|text| text.len() as u64),
         text: text.map(str::to_owned),
     }
+}
+
+fn pressed(press_nanos: u64, value: Option<&str>) -> ElementsMessage {
+    let rect = Rect { x_px: 10, y_px: 20, width_px: 30, height_px: 12 };
+    let (role, name, value) = ("entry".into(), "Name".into(), value.map(str::to_owned));
+    ElementsMessage { press_nanos, element: Some(Element { role, name, value, rect }), absent: None }
 }
 
 fn health(life: Life, peak: Option<f32>) -> HealthMessage {
@@ -259,6 +265,12 @@ pub(crate) fn told() -> Told {
         .sound(at(410), Block { rate_hz: 16_000, position: 40, samples: samples(2, 900) })
         .json(Track::Clock, at(411), &ClockMessage::Sound { sample_position: 940, rate_hz: 16_000 })
         .json(Track::Clipboard, at(430), &copied(&["TARGETS", "UTF8_STRING"], Some("naïve")))
+        .json(Track::Elements, at(440), &pressed(at(430), Some("Zoë")))
+        .json(
+            Track::Elements,
+            at(441),
+            &ElementsMessage { press_nanos: at(435), element: None, absent: Some(ElementAbsence::Late) },
+        )
         .json(Track::Markers, at(450), &MarkersMessage::Marker { label: String::new() })
         .close_chunk();
 

@@ -17,7 +17,8 @@ use praxis_bundle::storage::Disk;
 use crate::clock::SharedTime;
 use crate::recorder::{DEFAULT_RESERVE_BYTES, DisplayChoice, Notice, Plan, RecordError, Recorder, Voice};
 use crate::sources::audio::{Beeper, Microphone};
-use crate::sources::{Own, SourceError, Stop, native};
+use crate::sources::native::{self, Choice};
+use crate::sources::{SourceError, Stop};
 use crate::system::settings_folder;
 
 const FILE: &str = "sync.json";
@@ -86,7 +87,7 @@ pub fn measure(
     microphone: Option<Microphone>,
     stop: &Stop,
 ) -> Result<(Sync, PathBuf), CalibrateError> {
-    let desktop = native::open_desktop(time, &Own::default(), false)?;
+    let desktop = native::open_desktop(time, &Choice::default())?;
     let has_voice = microphone.is_some();
     let beeper = if has_voice { Some(Beeper::open(time.clone())?) } else { None };
     let plan = Plan {
@@ -103,6 +104,7 @@ pub fn measure(
         screen: desktop.screen,
         input: desktop.input,
         windows: desktop.windows,
+        elements: None,
         sound: Voice::None,
         voice: microphone.map_or(Voice::None, |microphone| Voice::Source(Box::new(microphone))),
     };

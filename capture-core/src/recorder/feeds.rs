@@ -14,6 +14,7 @@ use praxis_bundle::messages::{
 };
 use praxis_bundle::narration::encode_pcm;
 
+use super::elements::{Asker, Clicks};
 use super::screen::ScreenFeed;
 use super::{Context, Notice, Voice};
 use crate::narration::{NarrationBlocks, Out};
@@ -104,6 +105,8 @@ pub(super) struct InputLink {
     pub(super) geometry: Arc<RwLock<GeometryMessage>>,
     /// The tracks that the source feeds.
     pub(super) tracks: Vec<Track>,
+    /// Who wants to know what was clicked.
+    pub(super) clicks: Option<Arc<Clicks>>,
     /// The shape that the pointer took on in a pause: it is said when the pause ends.
     pub(super) unsaid_cursor: Mutex<Option<CursorMessage>>,
     /// Where the pointer went in a pause: that is said when the pause ends, too.
@@ -161,12 +164,18 @@ impl InputLink {
                 let Some(nanos) = clock.at(at) else { return };
                 message.display = self.display_at(message.x_px, message.y_px);
                 let is_accepted = queues.send_json(Track::Pointer, nanos, &message);
+                if let Some(clicks) = self.clicks.as_ref().filter(|_| is_accepted) {
+                    clicks.pointer(nanos, &message);
+                }
                 if let Ok(mut unsaid) = self.unsaid_place.lock() {
                     *unsaid = (!is_accepted).then_some((message.x_px, message.y_px));
                 }
             }
             InputEvent::Key(at, message) => {
                 let Some(nanos) = clock.at(at) else { return };
+                if let Some(clicks) = &self.clicks {
+                    clicks.key(nanos, &message);
+                }
                 queues.send_json(Track::Keys, nanos, &message);
             }
             InputEvent::Clock(at, message) => {
@@ -229,6 +238,7 @@ pub(super) fn start(
     stop: &Stop,
     mut screen: ScreenFeed,
     windows: Box<dyn WindowSource>,
+    elements: Option<(Arc<Clicks>, Asker)>,
     [voice, sound]: [Voice; 2],
     heard: &Heard,
 ) -> Vec<JoinHandle<()>> {
@@ -245,11 +255,15 @@ pub(super) fn start(
             context.lose(&tracks, GapReason::SourceLost, &error.to_string());
         }
     }));
+    let (clicks, asker) = elements.unzip();
     start(Box::new(move |context, stop| {
-        if let Err(error) = feed_windows(context, stop, windows) {
+        if let Err(error) = feed_windows(context, stop, windows, clicks.as_deref()) {
             context.lose(&[Track::Windows], GapReason::SourceLost, &error.to_string());
         }
     }));
+    if let Some(asker) = asker {
+        start(Box::new(move |context, stop| asker.run(context, stop)));
+    }
     // What is said of the level and the drift is of the voice alone.
     for (track, voice, heard) in
         [(Track::Narration, voice, heard.clone()), (Track::Sound, sound, Heard::default())]
@@ -270,6 +284,7 @@ fn feed_windows(
     context: &Context,
     stop: &Stop,
     mut source: Box<dyn WindowSource>,
+    clicks: Option<&Clicks>,
 ) -> Result<(), SourceError> {
     let queues = &context.queues;
     let unsaid: Mutex<Option<WindowsMessage>> = Mutex::new(None);
@@ -280,7 +295,13 @@ fn feed_windows(
         }
     };
     let sink = |event| match event {
-        WindowEvent::Changed(at, message) => say(context.clock.at(at).unwrap_or_default(), message),
+        WindowEvent::Changed(at, message) => {
+            let nanos = context.clock.at(at).unwrap_or_default();
+            if let Some(clicks) = clicks {
+                clicks.windows(nanos, &message);
+            }
+            say(nanos, message);
+        }
         WindowEvent::Alive => {
             let now = context.clock.now_nanos();
             queues.alive(Track::Windows, now);

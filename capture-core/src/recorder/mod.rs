@@ -3,6 +3,7 @@
 //! A failed source becomes a gap and a notice, and the session goes on. A failed writer ends the session loudly. The
 //! recorder knows sources only by their traits.
 
+mod elements;
 mod feeds;
 mod live_file;
 mod screen;
@@ -29,7 +30,10 @@ use uuid::Uuid;
 use crate::clock::{SessionClock, SharedTime};
 use crate::queue::Queues;
 use crate::session::{Event, State, transition};
-use crate::sources::{AudioSource, InputSource, ScreenSource, SourceError, Stop, WindowSource};
+use crate::sources::{
+    AudioSource, ElementSource, InputSource, ScreenSource, SourceError, Stop, WindowSource,
+};
+use crate::system::BeforeSleep;
 use feeds::{EarlyInput, Heard, InputLink};
 use screen::ScreenFeed;
 use writer::{EndedFile, Writer};
@@ -109,6 +113,8 @@ pub struct Plan {
     pub input: Box<dyn InputSource>,
     /// Windows.
     pub windows: Box<dyn WindowSource>,
+    /// What is clicked, if it is to be asked for.
+    pub elements: Option<Box<dyn ElementSource>>,
     /// The voice.
     pub voice: Voice,
     /// What the computer itself sounds.
@@ -220,6 +226,7 @@ pub struct Recorder {
     stop: Stop,
     sources: Vec<JoinHandle<()>>,
     writer: Writer,
+    _before_sleep: BeforeSleep,
     recorded: Vec<Track>,
     /// Notices for the person, in order.
     pub notices: Receiver<Notice>,
@@ -271,10 +278,14 @@ impl Recorder {
         );
         let tracks =
             [&recorded[..], &[Track::Markers, Track::Geometry, Track::Clock, Track::Health]].concat();
+        let elements = plan.elements.filter(|source| !source.backend().tracks.is_empty());
+        let asking = elements.map(elements::line).map(|(clicks, asker)| (Arc::new(clicks), asker));
+        let clicks = asking.as_ref().map(|(clicks, _)| clicks.clone());
         let link = InputLink {
             context: context.clone(),
             geometry: shared_geometry,
             tracks: input_tracks,
+            clicks,
             unsaid_cursor: Mutex::default(),
             unsaid_place: Mutex::default(),
         };
@@ -301,8 +312,10 @@ impl Recorder {
             }
         };
         let mut sources =
-            feeds::start(&context, &stop, screen, plan.windows, [plan.voice, plan.sound], &heard);
+            feeds::start(&context, &stop, screen, plan.windows, asking, [plan.voice, plan.sound], &heard);
         sources.push(input);
+        let flush = writer.flush();
+        let before_sleep = BeforeSleep::listen(move || flush.run());
         let state = Mutex::new(transition(State::Starting, Event::Start).unwrap_or(State::Recording));
         Ok(Self {
             context,
@@ -310,6 +323,7 @@ impl Recorder {
             stop,
             sources,
             writer,
+            _before_sleep: before_sleep,
             recorded,
             notices: received,
             path,
@@ -482,7 +496,10 @@ fn recorded_tracks(geometry: &GeometryMessage, plan: &Plan) -> Result<Vec<Track>
         return Err(SourceError::Unavailable(why).into());
     }
     recorded.extend(tracks_of(&plan.input.backend()));
-    recorded.push(Track::Windows);
+    recorded.extend(tracks_of(&plan.windows.backend()));
+    if let Some(elements) = &plan.elements {
+        recorded.extend(tracks_of(&elements.backend()));
+    }
     for (track, voice) in [(Track::Narration, &plan.voice), (Track::Sound, &plan.sound)] {
         if !matches!(voice, Voice::None) {
             recorded.push(track);
@@ -501,6 +518,7 @@ fn manifest(plan: &Plan, geometry: &GeometryMessage) -> Manifest {
     let (keyboard, pointer): (Keyboard, PointerSettings) = plan.input.settings();
     let mut backends: Vec<Backend> =
         vec![plan.screen.backend(), plan.input.backend(), plan.windows.backend()];
+    backends.extend(plan.elements.as_ref().map(|elements| elements.backend()));
     let (mut microphone, mut narration_rate_hz) = (None, None);
     if let Voice::Source(source) = &plan.voice {
         backends.push(source.backend());

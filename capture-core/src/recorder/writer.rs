@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{JoinHandle, spawn};
 
 use praxis_bundle::manifest::EndReason;
@@ -29,7 +29,26 @@ pub(super) struct Writer {
     queues: Queues,
     clock: SessionClock,
     is_ending: Arc<AtomicBool>,
+    flushes: Sender<Sender<()>>,
     thread: Option<JoinHandle<Result<LiveFile, Error>>>,
+}
+
+/// Has the writer write and sync.
+pub(super) struct Flush {
+    flushes: Sender<Sender<()>>,
+    queues: Queues,
+}
+
+impl Flush {
+    /// Writes and syncs what waits; returns when the disk has it, or the writer has ended.
+    pub(super) fn run(&self) {
+        let (flushed, is_flushed) = channel();
+        if self.flushes.send(flushed).is_ok() {
+            self.queues.wake();
+            // Dropped when it is done, or never will be.
+            let _ = is_flushed.recv();
+        }
+    }
 }
 
 impl Writer {
@@ -43,12 +62,14 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (bytes, is_ending) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (queues, clock) = (context.queues.clone(), context.clock.clone());
+        let (flushes, asked_flushes) = channel();
         let mut work = Work {
             live,
             context,
             recorded,
             missed_damage,
             heard,
+            asked_flushes,
             bytes: bytes.clone(),
             lost: Vec::new(),
             is_told: false,
@@ -60,7 +81,12 @@ impl Writer {
         work.live.file().sync().map_err(sync_failed)?;
         let ending = is_ending.clone();
         let thread = spawn(move || work.run(&ending));
-        Ok(Self { bytes, queues, clock, is_ending, thread: Some(thread) })
+        Ok(Self { bytes, queues, clock, is_ending, flushes, thread: Some(thread) })
+    }
+
+    /// For whoever needs it to be on the disk now.
+    pub(super) fn flush(&self) -> Flush {
+        Flush { flushes: self.flushes.clone(), queues: self.queues.clone() }
     }
 
     /// Writes and syncs what still waits.
@@ -94,6 +120,7 @@ struct Work {
     recorded: Vec<Track>,
     missed_damage: Arc<AtomicU64>,
     heard: Heard,
+    asked_flushes: Receiver<Sender<()>>,
     bytes: Arc<AtomicU64>,
     /// Tracks already reported without life.
     lost: Vec<Track>,
@@ -124,8 +151,13 @@ impl Work {
             self.context.queues.wait(schedule.wait(clock.now_nanos()));
             self.note_sleep();
             // Without room for what was written last the rest stays in the queues, which are bounded and count their losses.
+            let asked: Vec<_> = self.asked_flushes.try_iter().collect();
             if self.live.has_room()? {
                 self.chunk()?;
+            }
+            if !asked.is_empty() {
+                self.live.file().sync().map_err(sync_failed)?;
+                drop(asked);
             }
             let due = schedule.due(clock.now_nanos());
             if due.second {

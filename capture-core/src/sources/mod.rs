@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod native;
 mod own;
+pub mod portable;
 pub mod synthetic;
 #[cfg(target_os = "linux")]
 pub mod x11;
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
 use praxis_bundle::messages::{
-    ClipboardMessage, ClockMessage, CursorMessage, GeometryMessage, KeyMessage, PointerMessage, Rect,
-    WindowsMessage,
+    ClipboardMessage, ClockMessage, CursorMessage, Element, ElementAbsence, GeometryMessage, KeyMessage,
+    PointerMessage, Rect, WindowsMessage,
 };
 
 /// Longest a source may take to notice that it should stop.
@@ -36,6 +37,26 @@ pub enum SourceError {
     /// It was there and is gone: the session goes on with a gap.
     #[error("{0}")]
     Lost(String),
+}
+
+/// Which of several takes the pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ScreenBackend {
+    /// The system's own interfaces, where there is code for them.
+    #[default]
+    Native,
+    /// The library `scrap`.
+    Scrap,
+}
+
+/// Which of several hears pointer and keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InputBackend {
+    /// The system's own interfaces, where there is code for them.
+    #[default]
+    Native,
+    /// The library `rdev`.
+    Rdev,
 }
 
 /// Tells sources to stop. Clones are the same switch.
@@ -233,4 +254,29 @@ pub trait WindowSource: Send {
     /// # Errors
     /// `Lost` if the source is gone.
     fn run(&mut self, sink: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError>;
+}
+
+/// What is on the screen at a place, as programs tell assistive technology.
+pub trait ElementSource: Send {
+    /// Its name and what it cannot give. Without tracks it is never asked.
+    fn backend(&self) -> Backend;
+
+    /// What is at a place of the root window. Where it is known which window was there when it was pressed, by its id on
+    /// `windows`, no other one counts. `give_up` is asked again and again, and ends the search when it says why.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    fn at(
+        &mut self,
+        x_px: i32,
+        y_px: i32,
+        window: Option<u64>,
+        give_up: &dyn Fn() -> Option<ElementAbsence>,
+    ) -> Result<Element, ElementAbsence>;
+
+    /// Asks for proof of life: returns after whoever answers for all programs has answered.
+    ///
+    /// # Errors
+    /// `Lost` if it is gone.
+    fn ping(&mut self) -> Result<(), SourceError>;
 }

@@ -25,7 +25,8 @@ use crate::clock::{SharedTime, SystemTime};
 use crate::library::{self, Entry, SessionState};
 use crate::recorder::{DisplayChoice, FIRST_MINUTE_BYTES, Plan, RecordError, Voice};
 use crate::sources::audio::Microphone;
-use crate::sources::{HotkeyError, Own, SourceError, native};
+use crate::sources::native::{self, Choice};
+use crate::sources::{HotkeyError, Own, SourceError};
 use crate::system::{data_folder, settings_folder};
 use crate::upload::{Courier, Enrolment, Item, State, Tuning, UploadError, approve, enrolment};
 
@@ -189,7 +190,8 @@ impl Studio {
     pub fn record(&self, title: &str) -> Result<(), StudioError> {
         self.take.start(self.time.clone(), || {
             let settings = self.settings();
-            let desktop = native::open_desktop(&self.time, &own(&settings)?, false)?;
+            let desktop =
+                native::open_desktop(&self.time, &Choice { own: own(&settings)?, ..Choice::default() })?;
             let displays = displays(&self.preview, &settings)?;
             self.preview.close();
             let title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
@@ -207,6 +209,7 @@ impl Studio {
                 screen: desktop.screen,
                 input: desktop.input,
                 windows: desktop.windows,
+                elements: desktop.elements,
                 voice: self.voice(&settings),
                 sound: Voice::None,
             })

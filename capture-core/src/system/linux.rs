@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub(crate) use super::logind::BeforeSleep;
+
 pub(super) const WINDOW_SYSTEM: &str = "x11";
 
 /// Why there is no folder of this user's data.

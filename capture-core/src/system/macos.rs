@@ -42,6 +42,15 @@ pub(crate) fn lower_priority() {
     let _ = unsafe { libc::pthread_set_qos_class_self_np(libc::qos_class_t::QOS_CLASS_UTILITY, 0) };
 }
 
+/// Nothing announces sleep here: what was recorded is on the disk half a second later by itself.
+pub(crate) struct BeforeSleep;
+
+impl BeforeSleep {
+    pub(crate) fn listen(_: impl Fn() + Send + 'static) -> Self {
+        Self
+    }
+}
+
 /// Makes folders that only this user may look into.
 pub(crate) fn private_folder_builder() -> DirBuilder {
     let mut builder = DirBuilder::new();

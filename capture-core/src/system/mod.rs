@@ -7,13 +7,17 @@
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod here;
+#[cfg(target_os = "linux")]
+mod logind;
 
 use std::path::PathBuf;
 
 use praxis_bundle::manifest::System;
 
+pub(crate) use here::{
+    BeforeSleep, boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, wall_nanos,
+};
 pub use here::{NO_DATA_FOLDER, NO_SETTINGS_FOLDER};
-pub(crate) use here::{boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, wall_nanos};
 
 /// The operating system this program runs on, as the manifest has it: never its name, its user or a path.
 #[must_use]

@@ -56,6 +56,15 @@ pub(crate) fn lower_priority() {
     let _ = unsafe { SetThreadPriority(GetCurrentThread(), THREAD_MODE_BACKGROUND_BEGIN) };
 }
 
+/// Nothing announces sleep here: what was recorded is on the disk half a second later by itself.
+pub(crate) struct BeforeSleep;
+
+impl BeforeSleep {
+    pub(crate) fn listen(_: impl Fn() + Send + 'static) -> Self {
+        Self
+    }
+}
+
 /// Makes folders; those of the user's profile only this user may look into.
 pub(crate) fn private_folder_builder() -> DirBuilder {
     DirBuilder::new()

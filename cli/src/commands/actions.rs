@@ -4,6 +4,7 @@ use std::io::{BufWriter, Write};
 
 use anyhow::Result;
 use praxis_actions::{Action, Kind, actions_of_file};
+use praxis_bundle::messages::Element;
 
 use super::look::done;
 use super::{clock_text, printable};
@@ -52,11 +53,11 @@ fn object(action: &Action) -> String {
     let held: String = action.modifiers.iter().map(|name| format!("{name}+")).collect();
     let from = place(action.x_px, action.y_px);
     match action.kind {
-        Kind::Click => format!("{held}{} at {from}", button(action.button)),
+        Kind::Click => format!("{held}{} at {from}{}", button(action.button), element(action)),
         Kind::Drag => {
             let last = action.path.as_ref().and_then(|path| path.last());
             let to = place(last.map(|point| point.x_px), last.map(|point| point.y_px));
-            format!("{held}{} from {from} to {to}", button(action.button))
+            format!("{held}{} from {from} to {to}{}", button(action.button), element(action))
         }
         Kind::Scroll => {
             let steps = |ticks: Option<f64>, forth: &str, back: &str| {
@@ -82,6 +83,12 @@ fn object(action: &Action) -> String {
             }
         }
     }
+}
+
+/// What was pressed: a role and a name.
+fn element(action: &Action) -> String {
+    let told = |element: &Element| short(format!(", {} {}", element.role, element.name).trim_end());
+    action.element.as_ref().map_or_else(String::new, told)
 }
 
 fn button(number: Option<u8>) -> String {

@@ -10,8 +10,9 @@ use praxis_bundle::screen::check_size;
 use praxis_bundle::storage::room_at;
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::audio::{Microphone, microphones};
+use praxis_capture_core::sources::native::{self, Choice};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
-use praxis_capture_core::sources::{Own, ScreenSource, WindowSource, native};
+use praxis_capture_core::sources::{ScreenSource, WindowSource};
 
 use super::library_folder;
 use crate::Done;
@@ -26,7 +27,7 @@ type Outcome = Result<String, String>;
 pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     let clocks: SharedTime = Arc::new(SystemTime);
     let mut report = Report { is_fine: true };
-    match native::open_desktop(&clocks, &Own::default(), false) {
+    match native::open_desktop(&clocks, &Choice::default()) {
         Ok(mut desktop) => {
             report.line("screen", screen(&mut *desktop.screen))?;
             report.line("keys, pointer", input(&mut *desktop.input))?;

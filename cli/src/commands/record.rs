@@ -16,7 +16,8 @@ use praxis_capture_core::library;
 use praxis_capture_core::recorder::{DisplayChoice, Notice, Plan, Recorder, Status, Voice};
 use praxis_capture_core::session::State;
 use praxis_capture_core::sources::audio::{Microphone, Wav};
-use praxis_capture_core::sources::{Own, SourceError, native};
+use praxis_capture_core::sources::native::{self, Choice};
+use praxis_capture_core::sources::{Own, SourceError};
 use praxis_capture_core::system::settings_folder;
 use praxis_capture_core::upload::enrolment;
 
@@ -38,7 +39,13 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     let signals = Signals::register()?;
     let recovery = spawn_recovery(folder.clone());
     let time: SharedTime = Arc::new(SystemTime);
-    let desktop = native::open_desktop(&time, &Own::default(), arguments.clipboard_text)?;
+    let choice = Choice {
+        screen: arguments.screen.into(),
+        input: arguments.input.into(),
+        own: Own::default(),
+        has_clipboard_text: arguments.clipboard_text,
+    };
+    let desktop = native::open_desktop(&time, &choice)?;
     let voice = open_voice(&arguments, &time)?;
     let sound = open_system_sound(&arguments, &time);
     let plan = Plan {
@@ -58,6 +65,7 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
         screen: desktop.screen,
         input: desktop.input,
         windows: desktop.windows,
+        elements: desktop.elements,
         voice,
         sound,
     };

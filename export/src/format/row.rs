@@ -143,6 +143,10 @@ pub(super) fn words(action: &Action) -> String {
         return label.clone();
     }
     let held: String = action.modifiers.iter().map(|name| format!("{name}+")).collect();
+    let on = action.element.as_ref().map_or_else(String::new, |element| match element.name.as_str() {
+        "" => format!(" {}", element.role),
+        name => format!(" {} {name:?}", element.role),
+    });
     let inside = action.window.as_ref().map_or_else(String::new, |window| format!(" in {:?}", window.title));
     let done = match (action.kind, action.clicks) {
         (Kind::Click, _) if action.is_long => "long click".into(),
@@ -158,5 +162,5 @@ pub(super) fn words(action: &Action) -> String {
         (Kind::Hover, _) => "hover".into(),
         (Kind::Wait, _) => format!("wait {} s", (action.end_nanos - action.start_nanos) / 1_000_000_000),
     };
-    format!("{held}{done}{inside}")
+    format!("{held}{done}{on}{inside}")
 }

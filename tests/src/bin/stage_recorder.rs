@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         screen: Box::new(stage.screen()),
         input: Box::new(stage.input()),
         windows: Box::new(stage.windows()),
+        elements: None,
         voice: Voice::Source(Box::new(stage.audio())),
     };
     let recorder = Recorder::start(time, plan)?;

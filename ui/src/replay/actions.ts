@@ -25,6 +25,7 @@ export interface Action {
   count?: number;
   is_thinking?: boolean;
   window?: { title: string; class: string };
+  element?: { role: string; name: string; value?: string };
   is_truncated?: boolean;
 }
 
@@ -64,16 +65,17 @@ const BUTTONS: Record<number, string> = { 2: 'Middle-click', 3: 'Right-click', 8
 export function rowOf(action: Action, os: string): Row {
   const row: Row = { icon: 'pointer', verb: '', text: '', keys: [], object: '', aside: '' };
   const place = action.x_px === undefined ? '' : `${action.x_px}, ${action.y_px}`;
+  const on = action.element ? [action.element.role, action.element.name && `“${action.element.name}”`].filter(Boolean).join(' ') : '';
   const held = (action.modifiers ?? []).map((key) => keyName(key, os));
   switch (action.kind) {
     case 'click': {
       const isLeft = (action.button ?? 1) === 1;
       const verb = isLeft ? CLICKS[action.clicks ?? 1] : (BUTTONS[action.button ?? 0] ?? `Button ${action.button}`);
-      return { ...row, verb, keys: held, object: action.is_long ? 'held long' : '', aside: place };
+      return { ...row, verb, keys: held, object: [on, action.is_long ? 'held long' : ''].filter(Boolean).join(', '), aside: place };
     }
     case 'drag': {
       const end = action.path?.at(-1);
-      return { ...row, icon: 'drag', verb: 'Drag', keys: held, object: end ? `to ${end.x_px}, ${end.y_px}` : '', aside: place };
+      return { ...row, icon: 'drag', verb: 'Drag', keys: held, object: [on, end ? `to ${end.x_px}, ${end.y_px}` : ''].filter(Boolean).join(' '), aside: place };
     }
     case 'scroll': {
       const { dx_ticks: dx = 0, dy_ticks: dy = 0 } = action;

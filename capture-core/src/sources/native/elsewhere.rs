@@ -1,19 +1,53 @@
-//! The sources of Windows and macOS: none yet.
+//! The sources of Windows and macOS: the portable ones, and what they do not have is named.
 
+use std::thread::sleep;
+use std::time::Duration;
+
+use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
 use praxis_bundle::messages::Rect;
 use xkeysym::Keysym;
 
-use super::Desktop;
+use super::{Choice, Desktop};
 use crate::clock::SharedTime;
-use crate::sources::{Flash, Own, ScreenSource, SourceError};
+use crate::sources::{Flash, ScreenSource, SourceError, Stop, WindowEvent, WindowSource, portable};
 
-/// Opens the desktop; what is the recorder's own is kept out of what its sources deliver, and the text that is copied
-/// unless it is asked for.
+/// How often a source that has nothing to tell looks at the stop switch.
+const STOP_LOOK: Duration = Duration::from_millis(200);
+
+pub(in crate::sources) const SCRAP_CANNOT: [&str; 0] = [];
+pub(in crate::sources) const UNNAMED_KEYS: [(u32, &str); 0] = [];
+
+/// Opens the desktop. There is one backend of each kind, whatever is chosen.
 ///
 /// # Errors
-/// `Unavailable`: it cannot be recorded here.
-pub fn open_desktop(_: &SharedTime, _: &Own, _: bool) -> Result<Desktop, SourceError> {
-    Err(not_yet())
+/// `Unavailable` if the screen cannot be captured.
+pub fn open_desktop(time: &SharedTime, _: &Choice) -> Result<Desktop, SourceError> {
+    let program = std::env::current_exe()
+        .map_err(|error| SourceError::Unavailable(format!("this program does not find itself ({error})")))?;
+    let settings = (Keyboard { layouts: Vec::new() }, PointerSettings::default());
+    Ok(Desktop {
+        screen: Box::new(portable::Screen::open(None)?),
+        input: Box::new(portable::Input::new(time.clone(), &program, settings, None)),
+        windows: Box::new(NoWindows),
+        elements: None,
+    })
+}
+
+/// Tells of no windows.
+struct NoWindows;
+
+impl WindowSource for NoWindows {
+    fn backend(&self) -> Backend {
+        let cannot = vec!["windows, and what is clicked in them".into()];
+        Backend { tracks: Vec::new(), name: "none".into(), cannot }
+    }
+
+    fn run(&mut self, _: &(dyn Fn(WindowEvent) + Sync), stop: &Stop) -> Result<(), SourceError> {
+        while !stop.is_stopped() {
+            sleep(STOP_LOOK);
+        }
+        Ok(())
+    }
 }
 
 /// Whether a program with windows can run here at all.
@@ -29,7 +63,7 @@ pub fn find_desktop() -> Result<(), SourceError> {
 /// # Errors
 /// As [`open_desktop`].
 pub fn open_screen(_: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
-    Err(not_yet())
+    Ok(Box::new(portable::Screen::open(None)?))
 }
 
 /// Shows a window to measure with.
@@ -37,7 +71,7 @@ pub fn open_screen(_: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError>
 /// # Errors
 /// As [`open_desktop`].
 pub fn open_flash(_: Rect) -> Result<Box<dyn Flash>, SourceError> {
-    Err(not_yet())
+    Err(not_here())
 }
 
 /// Produces a key press without meaning and a pointer move, to prove that the input source sees them. Returns the key's code.
@@ -45,7 +79,7 @@ pub fn open_flash(_: Rect) -> Result<Box<dyn Flash>, SourceError> {
 /// # Errors
 /// As [`open_desktop`].
 pub fn stir_input() -> Result<u32, SourceError> {
-    Err(not_yet())
+    Err(not_here())
 }
 
 /// The audio libraries of these systems write nothing to stderr.
@@ -66,6 +100,6 @@ pub(in crate::sources) fn key_symbol(name: &str) -> Option<String> {
     symbol.map(str::to_owned)
 }
 
-fn not_yet() -> SourceError {
-    SourceError::Unavailable("Praxis cannot record this system yet: it records X11 desktops of Linux".into())
+fn not_here() -> SourceError {
+    SourceError::Unavailable("this is possible on X11 desktops of Linux only".into())
 }

@@ -4,25 +4,54 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use praxis_bundle::messages::Rect;
-
 use xkbcommon::xkb;
 
-use super::Desktop;
+use super::{Choice, Desktop};
 use crate::clock::SharedTime;
-use crate::sources::{Flash, Own, ScreenSource, SourceError, x11};
+use crate::sources::{
+    Flash, InputBackend, InputSource, Own, ScreenBackend, ScreenSource, SourceError, portable, x11,
+};
 
-/// Opens the desktop that the environment names; what is the recorder's own is kept out of what its sources deliver, and
-/// the text that is copied unless it is asked for.
+/// What `scrap` cannot give here, besides what it cannot anywhere.
+pub(in crate::sources) const SCRAP_CANNOT: [&str; 1] =
+    ["privacy on a shared computer: its other users can read the pictures in memory while they are taken"];
+/// Keys that `rdev` has no name for, by their codes.
+pub(in crate::sources) const UNNAMED_KEYS: [(u32, &str); 1] = [(92, "ISO_Level3_Shift")];
+
+/// Opens the desktop that the environment names.
 ///
 /// # Errors
 /// `Unavailable` with what to do: no display, Wayland, a missing extension.
-pub fn open_desktop(time: &SharedTime, own: &Own, has_clipboard_text: bool) -> Result<Desktop, SourceError> {
+pub fn open_desktop(time: &SharedTime, choice: &Choice) -> Result<Desktop, SourceError> {
     refuse_wayland(|name| std::env::var(name).ok())?;
+    let own = &choice.own;
+    let screen: Box<dyn ScreenSource> = match choice.screen {
+        ScreenBackend::Native => Box::new(x11::Screen::open(time.clone(), None, own)?),
+        ScreenBackend::Scrap => Box::new(portable::Screen::open(Some(Box::new(x11::Beside::open(None)?)))?),
+    };
+    let input: Box<dyn InputSource> = match choice.input {
+        InputBackend::Native => {
+            Box::new(x11::Input::open_with(time.clone(), None, own, choice.has_clipboard_text)?)
+        }
+        InputBackend::Rdev => {
+            let program = this_program()?;
+            let beside = Box::new(x11::Beside::open(None)?);
+            let settings = x11::Beside::settings(None)?;
+            Box::new(portable::Input::new(time.clone(), &program, settings, Some(beside)))
+        }
+    };
     Ok(Desktop {
-        screen: Box::new(x11::Screen::open(time.clone(), None, own)?),
-        input: Box::new(x11::Input::open_with(time.clone(), None, own, has_clipboard_text)?),
+        screen,
+        input,
         windows: Box::new(x11::Windows::open(time.clone(), None)?),
+        elements: Some(Box::new(x11::Elements::open(None)?)),
     })
+}
+
+/// The program that runs, which is its own helper.
+fn this_program() -> Result<PathBuf, SourceError> {
+    std::env::current_exe()
+        .map_err(|error| SourceError::Unavailable(format!("this program does not find itself ({error})")))
 }
 
 /// Whether a program with windows can run here at all, on X11 or Wayland.

@@ -4,10 +4,10 @@
 #[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
 mod here;
 
-use super::{InputSource, ScreenSource, WindowSource};
+use super::{ElementSource, InputBackend, InputSource, Own, ScreenBackend, ScreenSource, WindowSource};
 
+pub(super) use here::{SCRAP_CANNOT, UNNAMED_KEYS, key_symbol, silence_audio_library};
 pub use here::{find_desktop, open_desktop, open_flash, open_screen, stir_input};
-pub(super) use here::{key_symbol, silence_audio_library};
 
 /// The sources of the desktop this program runs on.
 pub struct Desktop {
@@ -17,4 +17,19 @@ pub struct Desktop {
     pub input: Box<dyn InputSource>,
     /// Its windows.
     pub windows: Box<dyn WindowSource>,
+    /// What its programs tell of what is clicked.
+    pub elements: Option<Box<dyn ElementSource>>,
+}
+
+/// What of a desktop is to be recorded, and with what.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// What takes the pictures.
+    pub screen: ScreenBackend,
+    /// What hears the input.
+    pub input: InputBackend,
+    /// What is the recorder's own is kept out of what the native backends deliver.
+    pub own: Own,
+    /// Whether the text that is copied is asked for.
+    pub has_clipboard_text: bool,
 }

@@ -8,12 +8,12 @@ mod screen;
 mod streams;
 
 pub use screen::Screen;
-pub use streams::{Audio, Input, Windows};
+pub use streams::{Audio, Elements, Input, Windows};
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use praxis_bundle::messages::{Display, GeometryMessage, Rect, Window, WindowsMessage};
+use praxis_bundle::messages::{Display, Element, GeometryMessage, Rect, Window, WindowsMessage};
 
 use super::{InputEvent, WindowEvent};
 use crate::clock::SharedTime;
@@ -29,6 +29,17 @@ pub struct Stage {
     input: Line<InputEvent>,
     voice: Line<(u64, Vec<i16>)>,
     windows: Line<WindowEvent>,
+    elements: Arc<Mutex<Shown>>,
+}
+
+/// What the stage tells of what it shows.
+#[derive(Default)]
+struct Shown {
+    /// Each above those before it.
+    elements: Vec<Element>,
+    /// Nobody gets an answer.
+    is_hung: bool,
+    is_lost: bool,
 }
 
 /// What the stage's displays show.
@@ -94,6 +105,7 @@ impl Stage {
             input: Line::new(),
             voice: Line::new(),
             windows: Line::new(),
+            elements: Arc::default(),
         }
     }
 
@@ -119,6 +131,22 @@ impl Stage {
     #[must_use]
     pub fn windows(&self) -> Windows {
         Windows::new(self.time.clone(), self.windows.take())
+    }
+
+    /// The source of what its elements are.
+    #[must_use]
+    pub fn elements(&self) -> Elements {
+        Elements::new(self.elements.clone())
+    }
+
+    /// Something is shown above all others.
+    pub fn show(&self, element: Element) {
+        self.shown().elements.push(element);
+    }
+
+    /// Its programs hang from now on and answer nobody, or go on.
+    pub fn hang(&self, is_hung: bool) {
+        self.shown().is_hung = is_hung;
     }
 
     /// Paints a rectangle, in root pixels and inside the root, in one colour (B, G, R).
@@ -183,6 +211,11 @@ impl Stage {
         self.input.hang_up();
         self.voice.hang_up();
         self.windows.hang_up();
+        self.shown().is_lost = true;
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.elements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn canvas(&self) -> MutexGuard<'_, Canvas> {

@@ -1,19 +1,24 @@
-//! The stage's input, voice and windows: what is played arrives over a line.
+//! The stage's input, voice and windows: what is played arrives over a line. Its elements are asked for.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
 use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
-use praxis_bundle::messages::WindowsMessage;
+use praxis_bundle::messages::{Element, ElementAbsence, WindowsMessage};
 
-use super::RATE_HZ;
+use super::{RATE_HZ, Shown};
 use crate::clock::SharedTime;
 use crate::sources::{
-    AudioEvent, AudioSource, InputEvent, InputSource, SourceError, Stop, WindowEvent, WindowSource,
+    AudioEvent, AudioSource, ElementSource, InputEvent, InputSource, SourceError, Stop, WindowEvent,
+    WindowSource,
 };
 
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(50);
+/// How often whoever waits for a program that hangs is asked whether to go on.
+const HUNG_LOOK: Duration = Duration::from_millis(5);
 const ALIVE_EVERY_NANOS: u64 = 1_000_000_000;
 
 fn backend(tracks: &[&str]) -> Backend {
@@ -140,5 +145,48 @@ impl WindowSource for Windows {
         }
         let look = each_second(&self.time, || sink(WindowEvent::Alive));
         listen(self.line.as_ref(), stop, look, sink)
+    }
+}
+
+/// Tells what is shown at a place.
+pub struct Elements(Arc<Mutex<Shown>>);
+
+impl Elements {
+    pub(super) fn new(shown: Arc<Mutex<Shown>>) -> Self {
+        Self(shown)
+    }
+}
+
+impl ElementSource for Elements {
+    fn backend(&self) -> Backend {
+        backend(&["elements"])
+    }
+
+    fn at(
+        &mut self,
+        x_px: i32,
+        y_px: i32,
+        _: Option<u64>,
+        give_up: &dyn Fn() -> Option<ElementAbsence>,
+    ) -> Result<Element, ElementAbsence> {
+        loop {
+            if let Some(why) = give_up() {
+                return Err(why);
+            }
+            let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !shown.is_hung {
+                let found = shown.elements.iter().rfind(|element| element.rect.contains(x_px, y_px));
+                return found.cloned().ok_or(ElementAbsence::NotTold);
+            }
+            drop(shown);
+            sleep(HUNG_LOOK);
+        }
+    }
+
+    fn ping(&mut self) -> Result<(), SourceError> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).is_lost {
+            true => Err(SourceError::Lost("the stage is gone".into())),
+            false => Ok(()),
+        }
     }
 }

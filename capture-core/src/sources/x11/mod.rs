@@ -3,9 +3,12 @@
 //! Every source has connections of its own, so none waits for another. A server that is gone is an error of the
 //! source, never of the process.
 
+mod beside;
 mod clipboard;
 mod cursor;
 mod devices;
+mod displays;
+mod elements;
 mod events;
 mod flash;
 mod input;
@@ -19,6 +22,8 @@ mod shm;
 mod stir;
 mod windows;
 
+pub use beside::Beside;
+pub use elements::Elements;
 pub use flash::FlashWindow;
 pub use input::Input;
 pub use screen::Screen;

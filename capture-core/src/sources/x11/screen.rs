@@ -8,19 +8,19 @@ use std::ops::Range;
 use std::time::Duration;
 
 use praxis_bundle::manifest::Backend;
-use praxis_bundle::messages::{Display, GeometryMessage, Rect};
+use praxis_bundle::messages::{GeometryMessage, Rect};
 use x11rb::connection::{Connection, RequestConnection, SequenceNumber};
 use x11rb::protocol::damage::{ConnectionExt as _, Damage, ReportLevel};
-use x11rb::protocol::randr::{ConnectionExt as _, NotifyMask};
 use x11rb::protocol::shm::ConnectionExt as _;
 use x11rb::protocol::xfixes::{ConnectionExt as _, Region};
-use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, ImageOrder, Window};
-use x11rb::protocol::{Event, damage, randr, shm, xfixes};
+use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, Window};
+use x11rb::protocol::{Event, damage, shm, xfixes};
 use x11rb::rust_connection::RustConnection;
 
+use super::displays::{Displays, true_colour_root};
 use super::own::OwnWindows;
 use super::shm::Segment;
-use super::{X11Error, connect, next_event, property};
+use super::{X11Error, connect, next_event};
 use crate::clock::SharedTime;
 use crate::sources::own::{Own, cover};
 use crate::sources::{ScreenSource, SourceError, Wake};
@@ -31,7 +31,7 @@ pub struct Screen {
     root: Window,
     damage: Damage,
     region: Region,
-    has_randr: bool,
+    displays: Displays,
     /// The shared segment and its id on the server; `None` where memory cannot be shared (a remote display).
     shared: Option<(shm::Seg, Segment)>,
     /// The last pictures, where memory is not shared.
@@ -42,8 +42,6 @@ pub struct Screen {
     is_shared: bool,
     is_damaged: bool,
     is_geometry_changed: bool,
-    /// Names of the displays; the position is the number.
-    names: Vec<String>,
     /// The own windows, if they are to be covered.
     own: Option<OwnWindows>,
     /// What was covered in the last picture.
@@ -61,18 +59,7 @@ impl Screen {
     /// tell which windows are our own though they are to be covered.
     pub fn open(time: SharedTime, display: Option<&str>, own: &Own) -> Result<Self, SourceError> {
         let (connection, screen) = connect(display)?;
-        let setup = connection.setup();
-        let root = &setup.roots[screen];
-        let (window, depth) = (root.root, root.root_depth);
-        let format = setup.pixmap_formats.iter().find(|format| format.depth == depth);
-        let is_bgrx = depth == 24
-            && format.is_some_and(|format| format.bits_per_pixel == 32)
-            && setup.image_byte_order == ImageOrder::LSB_FIRST;
-        if !is_bgrx {
-            return Err(SourceError::Unavailable(format!(
-                "the X display has a depth of {depth} bits; Praxis records displays of 24 bits: change the depth in the display settings"
-            )));
-        }
+        let window = true_colour_root(&connection, screen)?;
         for extension in [damage::X11_EXTENSION_NAME, xfixes::X11_EXTENSION_NAME] {
             let found = connection.extension_information(extension).map_err(X11Error::from)?;
             if found.is_none() {
@@ -96,15 +83,7 @@ impl Screen {
     ) -> Result<Self, X11Error> {
         connection.xfixes_query_version(5, 0)?.reply()?;
         connection.damage_query_version(1, 1)?.reply()?;
-        let has_randr = connection.extension_information(randr::X11_EXTENSION_NAME)?.is_some()
-            && connection
-                .randr_query_version(1, 5)?
-                .reply()
-                .is_ok_and(|v| (v.major_version, v.minor_version) >= (1, 5));
-        if has_randr {
-            let mask = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE;
-            connection.randr_select_input(root, mask)?.check()?;
-        }
+        let displays = Displays::follow(&connection, root)?;
         let (damage, region) = (connection.generate_id()?, connection.generate_id()?);
         connection.xfixes_create_region(region, &[])?.check()?;
         connection.damage_create(damage, root, ReportLevel::NON_EMPTY)?.check()?;
@@ -113,20 +92,19 @@ impl Screen {
             root,
             damage,
             region,
-            has_randr,
+            displays,
             shared: None,
             copied: Vec::new(),
             places: Vec::new(),
             is_shared: false,
             is_damaged: false,
             is_geometry_changed: false,
-            names: Vec::new(),
             own,
             masks: Vec::new(),
             told_masks: Vec::new(),
             time,
         };
-        let geometry = screen.query_geometry()?;
+        let geometry = screen.displays.now(&screen.connection)?;
         screen.share_memory((geometry.root_width_px * geometry.root_height_px * 4) as usize)?;
         Ok(screen)
     }
@@ -200,72 +178,6 @@ impl Screen {
         events.iter().for_each(|(event, _)| self.note(event));
         Ok(())
     }
-
-    fn query_geometry(&mut self) -> Result<GeometryMessage, X11Error> {
-        let root = self.connection.get_geometry(self.root)?.reply()?;
-        let (root_width_px, root_height_px) = (u32::from(root.width), u32::from(root.height));
-        let scale = self.scale()?;
-        let whole = Rect { x_px: 0, y_px: 0, width_px: root_width_px, height_px: root_height_px };
-        let mut displays = Vec::new();
-        if self.has_randr {
-            let monitors = self.connection.randr_get_monitors(self.root, true)?.reply()?.monitors;
-            for monitor in monitors {
-                let name = self.connection.get_atom_name(monitor.name)?.reply()?.name;
-                let rect = Rect {
-                    x_px: monitor.x.into(),
-                    y_px: monitor.y.into(),
-                    width_px: monitor.width.into(),
-                    height_px: monitor.height.into(),
-                };
-                displays.push(Display {
-                    number: self.number_of(&String::from_utf8_lossy(&name)),
-                    name: String::from_utf8_lossy(&name).into_owned(),
-                    rect: rect.clip(whole),
-                    width_mm: monitor.width_in_millimeters,
-                    height_mm: monitor.height_in_millimeters,
-                    scale,
-                    is_primary: monitor.primary,
-                    is_recorded: true,
-                });
-            }
-        }
-        displays.retain(|display| display.rect.width_px > 0 && display.rect.height_px > 0);
-        if displays.is_empty() {
-            let number = self.number_of("screen");
-            let (width_mm, height_mm) = (0, 0);
-            let name = "screen".into();
-            displays.push(Display {
-                number,
-                name,
-                rect: whole,
-                width_mm,
-                height_mm,
-                scale,
-                is_primary: true,
-                is_recorded: true,
-            });
-        }
-        displays.sort_by_key(|display| display.number);
-        Ok(GeometryMessage { root_width_px, root_height_px, displays, masks: Vec::new() })
-    }
-
-    fn number_of(&mut self, name: &str) -> u8 {
-        let known = self.names.iter().position(|known| known == name);
-        known.unwrap_or_else(|| {
-            self.names.push(name.into());
-            self.names.len() - 1
-        }) as u8
-    }
-
-    /// Pixels per logical pixel by the `Xft.dpi` resource, which desktops set for scaling.
-    fn scale(&self) -> Result<f64, X11Error> {
-        let resources = property(&self.connection, self.root, AtomEnum::RESOURCE_MANAGER.into())?;
-        let resources =
-            resources.map(|reply| String::from_utf8_lossy(&reply.value).into_owned()).unwrap_or_default();
-        let dpi =
-            resources.lines().find_map(|line| line.strip_prefix("Xft.dpi:")?.trim().parse::<f64>().ok());
-        Ok(dpi.filter(|dpi| *dpi > 0.0).map_or(1.0, |dpi| dpi / 96.0))
-    }
 }
 
 impl ScreenSource for Screen {
@@ -281,7 +193,7 @@ impl ScreenSource for Screen {
 
     fn geometry(&mut self) -> Result<GeometryMessage, SourceError> {
         self.is_geometry_changed = false;
-        let geometry = self.query_geometry()?;
+        let geometry = self.displays.now(&self.connection)?;
         let bytes = (geometry.root_width_px * geometry.root_height_px * 4) as usize;
         if self.shared.as_ref().is_some_and(|(_, segment)| segment.num_bytes() < bytes) {
             self.share_memory(bytes)?;

@@ -13,6 +13,7 @@ const IDS = {
   cursor: 10,
   clipboard: 11,
   sound: 12,
+  elements: 13,
 } as const;
 
 export type SingleTrack = keyof typeof IDS;

@@ -62,6 +62,12 @@ export interface ClipboardMessage {
   text?: string | null;
 }
 
+export interface ElementsMessage {
+  press_nanos: number;
+  element?: { role: string; name: string; value?: string; rect: Rect } | null;
+  absent?: 'not_told' | 'typing' | 'late';
+}
+
 export interface Window {
   id: bigint;
   title: string;
@@ -122,6 +128,7 @@ export interface MessageOf {
   health: HealthMessage;
   cursor: CursorMessage;
   clipboard: ClipboardMessage;
+  elements: ElementsMessage;
 }
 
 export interface Manifest {

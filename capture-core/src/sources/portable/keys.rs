@@ -1,0 +1,132 @@
+//! The keys of `rdev` by the names and codes of ours: those that a key at that place has on a US keyboard.
+
+use rdev::Key as K;
+use serde::{Deserialize, Serialize};
+
+use crate::sources::native;
+
+/// A key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Key {
+    /// Name of its symbol without modifiers; `NoSymbol` for one that `rdev` does not know.
+    pub(super) keysym: String,
+    /// X11 keycode; for a key that `rdev` does not know what the system gives.
+    pub(super) keycode: u32,
+}
+
+/// A key of `rdev`, named.
+pub(super) fn named(key: K) -> Key {
+    let (keysym, keycode) = match key {
+        K::Alt => ("Alt_L", 64),
+        K::AltGr => ("ISO_Level3_Shift", 108),
+        K::Backspace => ("BackSpace", 22),
+        K::CapsLock => ("Caps_Lock", 66),
+        K::ControlLeft => ("Control_L", 37),
+        K::ControlRight => ("Control_R", 105),
+        K::Delete => ("Delete", 119),
+        K::DownArrow => ("Down", 116),
+        K::End => ("End", 115),
+        K::Escape => ("Escape", 9),
+        K::F1 => ("F1", 67),
+        K::F2 => ("F2", 68),
+        K::F3 => ("F3", 69),
+        K::F4 => ("F4", 70),
+        K::F5 => ("F5", 71),
+        K::F6 => ("F6", 72),
+        K::F7 => ("F7", 73),
+        K::F8 => ("F8", 74),
+        K::F9 => ("F9", 75),
+        K::F10 => ("F10", 76),
+        K::F11 => ("F11", 95),
+        K::F12 => ("F12", 96),
+        K::Home => ("Home", 110),
+        K::LeftArrow => ("Left", 113),
+        K::MetaLeft => ("Super_L", 133),
+        K::MetaRight => ("Super_R", 134),
+        K::PageDown => ("Next", 117),
+        K::PageUp => ("Prior", 112),
+        K::Return => ("Return", 36),
+        K::RightArrow => ("Right", 114),
+        K::ShiftLeft => ("Shift_L", 50),
+        K::ShiftRight => ("Shift_R", 62),
+        K::Space => ("space", 65),
+        K::Tab => ("Tab", 23),
+        K::UpArrow => ("Up", 111),
+        K::PrintScreen => ("Print", 107),
+        K::ScrollLock => ("Scroll_Lock", 78),
+        K::Pause => ("Pause", 127),
+        K::NumLock => ("Num_Lock", 77),
+        K::BackQuote => ("grave", 49),
+        K::Num1 => ("1", 10),
+        K::Num2 => ("2", 11),
+        K::Num3 => ("3", 12),
+        K::Num4 => ("4", 13),
+        K::Num5 => ("5", 14),
+        K::Num6 => ("6", 15),
+        K::Num7 => ("7", 16),
+        K::Num8 => ("8", 17),
+        K::Num9 => ("9", 18),
+        K::Num0 => ("0", 19),
+        K::Minus => ("minus", 20),
+        K::Equal => ("equal", 21),
+        K::KeyQ => ("q", 24),
+        K::KeyW => ("w", 25),
+        K::KeyE => ("e", 26),
+        K::KeyR => ("r", 27),
+        K::KeyT => ("t", 28),
+        K::KeyY => ("y", 29),
+        K::KeyU => ("u", 30),
+        K::KeyI => ("i", 31),
+        K::KeyO => ("o", 32),
+        K::KeyP => ("p", 33),
+        K::LeftBracket => ("bracketleft", 34),
+        K::RightBracket => ("bracketright", 35),
+        K::KeyA => ("a", 38),
+        K::KeyS => ("s", 39),
+        K::KeyD => ("d", 40),
+        K::KeyF => ("f", 41),
+        K::KeyG => ("g", 42),
+        K::KeyH => ("h", 43),
+        K::KeyJ => ("j", 44),
+        K::KeyK => ("k", 45),
+        K::KeyL => ("l", 46),
+        K::SemiColon => ("semicolon", 47),
+        K::Quote => ("apostrophe", 48),
+        K::BackSlash => ("backslash", 51),
+        K::IntlBackslash => ("less", 94),
+        K::KeyZ => ("z", 52),
+        K::KeyX => ("x", 53),
+        K::KeyC => ("c", 54),
+        K::KeyV => ("v", 55),
+        K::KeyB => ("b", 56),
+        K::KeyN => ("n", 57),
+        K::KeyM => ("m", 58),
+        K::Comma => ("comma", 59),
+        K::Dot => ("period", 60),
+        K::Slash => ("slash", 61),
+        K::Insert => ("Insert", 118),
+        K::KpReturn => ("KP_Enter", 104),
+        K::KpMinus => ("KP_Subtract", 82),
+        K::KpPlus => ("KP_Add", 86),
+        K::KpMultiply => ("KP_Multiply", 63),
+        K::KpDivide => ("KP_Divide", 106),
+        K::Kp0 => ("KP_0", 90),
+        K::Kp1 => ("KP_1", 87),
+        K::Kp2 => ("KP_2", 88),
+        K::Kp3 => ("KP_3", 89),
+        K::Kp4 => ("KP_4", 83),
+        K::Kp5 => ("KP_5", 84),
+        K::Kp6 => ("KP_6", 85),
+        K::Kp7 => ("KP_7", 79),
+        K::Kp8 => ("KP_8", 80),
+        K::Kp9 => ("KP_9", 81),
+        K::KpDelete => ("KP_Delete", 91),
+        // Of Apple's keyboards, which have it where X11 counts no key.
+        K::Function => ("XF86Fn", 0),
+        K::Unknown(code) => {
+            let known = native::UNNAMED_KEYS.iter().find(|(known, _)| *known == code);
+            (known.map_or("NoSymbol", |(_, keysym)| *keysym), code)
+        }
+    };
+    Key { keysym: keysym.into(), keycode }
+}

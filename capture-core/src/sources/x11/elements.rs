@@ -1,0 +1,337 @@
+//! What is at a place, as programs tell assistive technology through AT-SPI: a button and its name, a field and its text.
+//!
+//! The X server says whose window is there, the accessibility bus which of its clients that process is. From its window the
+//! search goes down, each step a question to the program itself, which may be slow or hang: it is given up when the caller
+//! says so.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use atspi::proxy::accessible::AccessibleProxy;
+use atspi::proxy::bus::BusProxy;
+use atspi::proxy::component::ComponentProxy;
+use atspi::proxy::text::TextProxy;
+use atspi::proxy::value::ValueProxy;
+use atspi::{CoordType, Interface, ObjectRefOwned, RelationType, Role, State};
+use praxis_bundle::manifest::Backend;
+use praxis_bundle::messages::{Element, ElementAbsence, Rect};
+use x11rb::connection::{Connection as _, RequestConnection as _};
+use x11rb::protocol::res;
+use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::rust_connection::RustConnection;
+use zbus::Connection;
+use zbus::connection::Builder;
+use zbus::fdo::DBusProxy;
+use zbus::proxy::{CacheProperties, Defaults, ProxyImpl};
+
+use super::own::{pid_in, pid_of};
+use super::{X11Error, connect};
+use crate::sources::{ElementSource, SourceError};
+
+/// Longest to wait for the accessibility bus.
+const OPEN_WITHIN: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How often the caller is asked whether to go on.
+const LOOK: Duration = Duration::from_millis(10);
+/// Deepest that is gone down, and most children of one parent that are asked where they are.
+const MAX_DEPTH: usize = 60;
+const MAX_CHILDREN: usize = 80;
+/// A menu bar is no deeper in its window than this.
+const MAX_DEPTH_OF_BAR: usize = 3;
+/// Longest name and value that are told, in characters.
+const MAX_NAME: usize = 500;
+const MAX_VALUE: i32 = 200;
+const ROOT: &str = "/org/a11y/atspi/accessible/root";
+const REGISTRY: &str = "org.a11y.atspi.Registry";
+
+/// The elements of programs on an X server that speak AT-SPI.
+pub struct Elements {
+    runtime: tokio::runtime::Runtime,
+    display: RustConnection,
+    root: u32,
+    bus: Result<Bus, String>,
+}
+
+/// The accessibility bus.
+struct Bus {
+    connection: Connection,
+    /// The process of each of its clients.
+    pids: HashMap<String, u32>,
+}
+
+impl Elements {
+    /// Opens a display, by default the one that DISPLAY names, and looks for the accessibility bus of the session.
+    ///
+    /// # Errors
+    /// `Unavailable` if the display cannot be reached. Without the bus it opens, and says that it has no elements.
+    pub fn open(display: Option<&str>) -> Result<Self, SourceError> {
+        let (display, screen) = connect(display)?;
+        let root = display.setup().roots[screen].root;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| SourceError::Unavailable(format!("no thread for elements: {error}")))?;
+        let bus = runtime.block_on(async {
+            match tokio::time::timeout(OPEN_WITHIN, Bus::open()).await {
+                Ok(opened) => opened.map_err(|error| error.to_string()),
+                Err(_) => Err("it does not answer".into()),
+            }
+        });
+        let has_pids =
+            display.extension_information(res::X11_EXTENSION_NAME).map_err(X11Error::from)?.is_some();
+        let bus = if has_pids { bus } else { Err("the X server lacks X-Resource".into()) };
+        Ok(Self { runtime, display, root, bus })
+    }
+
+    /// The process whose window is at a place, and whether that is a menu or another window of its own making. If it is known
+    /// which window was pressed there, it must be that one: what was beneath a window that has closed is something else.
+    fn window_at(&self, x_px: i32, y_px: i32, pressed: Option<u64>) -> Result<Option<(u32, bool)>, X11Error> {
+        let (Ok(x), Ok(y)) = (i16::try_from(x_px), i16::try_from(y_px)) else { return Ok(None) };
+        // Frames are the window manager's: the innermost window is the program's.
+        let mut windows = vec![self.root];
+        loop {
+            let within = windows[windows.len() - 1];
+            let child = self.display.translate_coordinates(self.root, within, x, y)?.reply()?.child;
+            if child == x11rb::NONE {
+                break;
+            }
+            windows.push(child);
+        }
+        let [_, top, ..] = windows[..] else { return Ok(None) };
+        if pressed.is_some_and(|pressed| !windows.iter().any(|window| u64::from(*window) == pressed)) {
+            return Ok(None);
+        }
+        let pid_of =
+            |window| -> Result<_, X11Error> { Ok(pid_in(&pid_of(&self.display, window)?.reply()?.ids)) };
+        let Some(pid) = pid_of(windows[windows.len() - 1])? else { return Ok(None) };
+        let is_unmanaged = self.display.get_window_attributes(top)?.reply()?.override_redirect;
+        Ok(Some((pid, is_unmanaged && pid_of(top)? == Some(pid))))
+    }
+}
+
+impl ElementSource for Elements {
+    fn backend(&self) -> Backend {
+        let (tracks, cannot) = match &self.bus {
+            Ok(_) => {
+                (vec!["elements".to_owned()], "elements of programs that do not speak AT-SPI".to_owned())
+            }
+            Err(why) => (Vec::new(), format!("elements: no accessibility bus ({why})")),
+        };
+        Backend { tracks, name: "at-spi".into(), cannot: vec![cannot] }
+    }
+
+    fn at(
+        &mut self,
+        x_px: i32,
+        y_px: i32,
+        window: Option<u64>,
+        give_up: &dyn Fn() -> Option<ElementAbsence>,
+    ) -> Result<Element, ElementAbsence> {
+        // Windows that are gone by now tell nothing either.
+        let found = self.window_at(x_px, y_px, window).ok().flatten();
+        let (pid, is_menu) = found.ok_or(ElementAbsence::NotTold)?;
+        let bus = self.bus.as_mut().map_err(|_| ElementAbsence::NotTold)?;
+        self.runtime.block_on(async {
+            let mut search = std::pin::pin!(bus.find(pid, is_menu, (x_px, y_px)));
+            loop {
+                if let Some(why) = give_up() {
+                    return Err(why);
+                }
+                if let Ok(found) = tokio::time::timeout(LOOK, &mut search).await {
+                    return found.ok().flatten().ok_or(ElementAbsence::NotTold);
+                }
+            }
+        })
+    }
+
+    fn ping(&mut self) -> Result<(), SourceError> {
+        let Ok(bus) = &self.bus else { return Ok(()) };
+        let answered = self.runtime.block_on(async {
+            tokio::time::timeout(ANSWER_WITHIN, async {
+                DBusProxy::new(&bus.connection).await?.get_id().await
+            })
+            .await
+        });
+        match answered {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(SourceError::Lost(format!("the accessibility bus is gone ({error})"))),
+            Err(_) => Err(SourceError::Lost("the accessibility bus does not answer".into())),
+        }
+    }
+}
+
+impl Bus {
+    async fn open() -> zbus::Result<Self> {
+        let session = Connection::session().await?;
+        let address = BusProxy::new(&session).await?.get_address().await?;
+        let connection = Builder::address(address.as_str())?.build().await?;
+        Ok(Self { connection, pids: HashMap::new() })
+    }
+
+    /// What a process shows at a place, in a menu of it or in a window.
+    async fn find(&mut self, pid: u32, is_menu: bool, place: (i32, i32)) -> zbus::Result<Option<Element>> {
+        let Some(program) = self.program_of(pid).await? else { return Ok(None) };
+        let windows = self.accessible(&program).await?.get_children().await?;
+        if is_menu {
+            // One that is open hangs below the bar that it belongs to, but may be outside of it.
+            for window in &windows {
+                if let Some(item) = self.menu_item_at(window, place).await {
+                    return Ok(Some(self.describe(&item).await?));
+                }
+            }
+        }
+        for window in windows {
+            if self.is_at(&window, place).await {
+                return Ok(Some(self.describe(&self.innermost(window, place).await).await?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The root of the tree of a process.
+    async fn program_of(&mut self, pid: u32) -> zbus::Result<Option<ObjectRefOwned>> {
+        let registry = AccessibleProxy::builder(&self.connection).destination(REGISTRY)?.path(ROOT)?;
+        let registry = registry.cache_properties(CacheProperties::No).build().await?;
+        let programs = registry.get_children().await?;
+        let names = DBusProxy::new(&self.connection).await?;
+        for program in programs {
+            let Some(name) = program.name() else { continue };
+            let its = match self.pids.get(name.as_str()) {
+                Some(its) => *its,
+                None => {
+                    // One that has just gone has no process any more.
+                    let asked = names.get_connection_unix_process_id(name.clone().into()).await;
+                    let Ok(its) = asked else { continue };
+                    self.pids.insert(name.to_string(), its);
+                    its
+                }
+            };
+            if its == pid {
+                return Ok(Some(program));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes down from something that is at a place to the innermost that is there.
+    async fn innermost(&self, outermost: ObjectRefOwned, place: (i32, i32)) -> ObjectRefOwned {
+        let mut innermost = outermost;
+        for _ in 0..MAX_DEPTH {
+            match self.child_at(&innermost, place).await {
+                Some(child) if child != innermost => innermost = child,
+                _ => break,
+            }
+        }
+        innermost
+    }
+
+    /// What of something is at a place: as it says itself or, where that is not shown, by asking each of its children.
+    async fn child_at(&self, parent: &ObjectRefOwned, place: (i32, i32)) -> Option<ObjectRefOwned> {
+        let component: ComponentProxy<'_> = self.proxy(parent).await.ok()?;
+        let said = component.get_accessible_at_point(place.0, place.1, CoordType::Screen).await.ok();
+        if let Some(said) = said.filter(|said| !said.is_null())
+            && self.is_at(&said, place).await
+        {
+            return Some(said);
+        }
+        let children = self.accessible(parent).await.ok()?.get_children().await.ok()?;
+        for child in children.into_iter().take(MAX_CHILDREN) {
+            if self.is_at(&child, place).await {
+                return Some(child);
+            }
+        }
+        None
+    }
+
+    /// The item of an open menu at a place, below something.
+    async fn menu_item_at(&self, top: &ObjectRefOwned, place: (i32, i32)) -> Option<ObjectRefOwned> {
+        let mut waiting = vec![(top.clone(), 0)];
+        while let Some((parent, depth)) = waiting.pop() {
+            let children = self.accessible(&parent).await.ok()?.get_children().await.ok()?;
+            for child in children.into_iter().take(MAX_CHILDREN) {
+                let role = self.accessible(&child).await.ok()?.get_role().await.ok()?;
+                let is_item = matches!(role, Role::MenuItem | Role::CheckMenuItem | Role::RadioMenuItem);
+                if (is_item || role == Role::Menu) && self.is_at(&child, place).await {
+                    return Some(child);
+                }
+                let is_way = match role {
+                    Role::MenuBar => true,
+                    Role::Menu => self.has_state(&child, State::Selected).await,
+                    _ => depth < MAX_DEPTH_OF_BAR && !is_item,
+                };
+                if is_way {
+                    waiting.push((child, depth + 1));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether something is shown at a place.
+    async fn is_at(&self, object: &ObjectRefOwned, place: (i32, i32)) -> bool {
+        let rect = self.rect_of(object).await;
+        rect.is_ok_and(|rect| rect.contains(place.0, place.1)) && self.has_state(object, State::Showing).await
+    }
+
+    async fn has_state(&self, object: &ObjectRefOwned, state: State) -> bool {
+        let Ok(accessible) = self.accessible(object).await else { return false };
+        accessible.get_state().await.is_ok_and(|states| states.contains(state))
+    }
+
+    async fn rect_of(&self, object: &ObjectRefOwned) -> zbus::Result<Rect> {
+        let component: ComponentProxy<'_> = self.proxy(object).await?;
+        let (x_px, y_px, width, height) = component.get_extents(CoordType::Screen).await?;
+        let size = |size: i32| size.max(0).unsigned_abs();
+        Ok(Rect { x_px, y_px, width_px: size(width), height_px: size(height) })
+    }
+
+    async fn describe(&self, object: &ObjectRefOwned) -> zbus::Result<Element> {
+        let accessible = self.accessible(object).await?;
+        let role = accessible.get_role().await?;
+        let mut name = accessible.name().await?;
+        if name.is_empty() {
+            name = self.name_of_label(&accessible).await.unwrap_or_default();
+        }
+        let value = match role {
+            Role::PasswordText => None,
+            _ => self.value_of(object, &accessible).await,
+        };
+        let rect = self.rect_of(object).await?;
+        Ok(Element { role: role.name().into(), name: name.chars().take(MAX_NAME).collect(), value, rect })
+    }
+
+    async fn name_of_label(&self, accessible: &AccessibleProxy<'_>) -> Option<String> {
+        let relations = accessible.get_relation_set().await.ok()?;
+        let (_, labels) = relations.into_iter().find(|(kind, _)| *kind == RelationType::LabelledBy)?;
+        self.accessible(labels.first()?).await.ok()?.name().await.ok()
+    }
+
+    /// The text of what can be edited, or the number of what is set to one.
+    async fn value_of(&self, object: &ObjectRefOwned, accessible: &AccessibleProxy<'_>) -> Option<String> {
+        let interfaces = accessible.get_interfaces().await.ok()?;
+        if interfaces.contains(Interface::Value) {
+            let value: ValueProxy<'_> = self.proxy(object).await.ok()?;
+            return Some(value.current_value().await.ok()?.to_string());
+        }
+        if !interfaces.contains(Interface::EditableText) {
+            return None;
+        }
+        let text: TextProxy<'_> = self.proxy(object).await.ok()?;
+        let length = text.character_count().await.ok().filter(|length| *length <= MAX_VALUE)?;
+        text.get_text(0, length).await.ok()
+    }
+
+    async fn accessible(&self, object: &ObjectRefOwned) -> zbus::Result<AccessibleProxy<'static>> {
+        self.proxy(object).await
+    }
+
+    /// An interface of something in another program. Nothing of it is kept, and no change of it is asked for.
+    async fn proxy<P>(&self, object: &ObjectRefOwned) -> zbus::Result<P>
+    where
+        P: ProxyImpl<'static> + Defaults + From<zbus::Proxy<'static>>,
+    {
+        let name = object.name().cloned().ok_or(zbus::Error::InterfaceNotFound)?;
+        let builder = zbus::proxy::Builder::new(&self.connection).destination(name)?;
+        builder.path(object.path().to_owned())?.cache_properties(CacheProperties::No).build().await
+    }
+}
