@@ -133,6 +133,14 @@ pub fn room_at(path: &Path) -> io::Result<Room> {
     system::room_at(path)
 }
 
+/// Makes a file that somebody wrote survive a power cut, all of it.
+///
+/// # Errors
+/// The system's.
+pub fn sync_file(path: &Path) -> io::Result<()> {
+    system::sync_file(path)
+}
+
 /// How a file is opened that only its owner may read and write, if it is made: mode 0600, on Windows that of its folder.
 #[must_use]
 pub fn private_options() -> OpenOptions {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use praxis_bundle::file::{self, LIVE_SUFFIX, TEMPORARY_SUFFIX};
 use praxis_bundle::finish::{sync_folder_of, write_digest, write_finished_watched};
 use praxis_bundle::info::{Info, info};
-use praxis_bundle::storage::{Disk, Storage, StorageFile, is_locked};
+use praxis_bundle::storage::{Disk, Storage, StorageFile, is_locked, sync_file};
 use praxis_bundle::{Error, Profile, Recovery, Result};
 
 use crate::system::{data_folder, lower_priority};
@@ -265,7 +265,7 @@ pub fn export(path: &Path, folder: &Path) -> Result<PathBuf> {
     let part = file::with_suffix(&target, TEMPORARY_SUFFIX);
     let doing = || Error::io(format!("copying to {}", target.display()));
     let copied = std::fs::copy(path, &part)
-        .and_then(|_| std::fs::File::open(&part)?.sync_all())
+        .and_then(|_| sync_file(&part))
         .and_then(|()| std::fs::rename(&part, &target));
     copied.map_err(doing()).inspect_err(|_| drop(std::fs::remove_file(&part)))?;
     write_digest(&Disk, &target, &file::sha256(&target)?)?;

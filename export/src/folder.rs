@@ -1,12 +1,13 @@
 //! The folder of an export: what is in it and by which options, where a unit is written, and what sums it up. Everything in it is
 //! there whole or not at all.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use praxis_actions::REDUCER_VERSION;
 use praxis_bundle::file::{self, with_suffix};
+use praxis_bundle::storage::{StorageFile, sync_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -156,7 +157,7 @@ impl Part {
         let mut lock = File::options().create(true).append(true).read(true).open(&path).map_err(failed())?;
         let busy = || busy(folder.parent().unwrap_or(&folder));
         // Where files cannot be locked nobody can be kept out.
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        if StorageFile::try_lock(&lock).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             return Err(busy());
         }
         // Whoever held it may have removed it, and another may have made a new one: what is there must be this one.
@@ -191,10 +192,11 @@ impl Part {
                 continue;
             }
             let place = out.join(relative);
-            File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path))?;
+            sync_file(&path).map_err(failed(&path))?;
             let bytes = fs::metadata(&path).map_err(failed(&path))?.len();
             let sha256 = file::sha256(&path)?;
-            files.push(Written { path: relative.to_string_lossy().into_owned(), bytes, sha256 });
+            let names: Vec<_> = relative.iter().map(|name| name.to_string_lossy()).collect();
+            files.push(Written { path: names.join("/"), bytes, sha256 });
             if let Some(parent) = place.parent() {
                 fs::create_dir_all(parent).map_err(failed(parent))?;
             }

@@ -5,13 +5,15 @@
 //! `sources/<bundle id>.json` says so, with the SHA-256 of each. `export.json` sums up what is there.
 
 use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use praxis_actions::Corrections;
 use praxis_bundle::file::{self, with_suffix};
+use praxis_bundle::storage::StorageFile;
 use sha2::{Digest, Sha256};
 
 use crate::folder::{Part, Source, busy, prepare, put, record_of, source_at, sum_up, withdraw};
@@ -197,8 +199,9 @@ impl Work<'_> {
         }
         let failed = || Error::io(format!("writing {}", path.display()));
         // Held locked, so that no other run fetches into it; whoever had it before may just have removed it.
-        let lock = File::options().create(true).append(true).open(path).map_err(failed())?;
-        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) || !path.exists() {
+        let lock = File::options().create(true).append(true).read(true).open(path).map_err(failed())?;
+        let locked = StorageFile::try_lock(&lock);
+        if locked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) || !path.exists() {
             return Err(busy(&options.out));
         }
         if let Err(error) = (remote.fetch)(path) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rustix::fs::{FallocateFlags, fallocate};
 
 pub(super) use super::unix::{
-    is_at, is_locked, private_options, read_exact_at, room_at, room_of, sync_folder, try_lock,
+    is_at, is_locked, private_options, read_exact_at, room_at, room_of, sync_file, sync_folder, try_lock,
 };
 
 pub(super) fn allocate(file: &File, range: Range<u64>) -> io::Result<()> {

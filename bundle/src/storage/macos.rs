@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 pub(super) use super::unix::{
-    is_at, is_locked, private_options, read_exact_at, room_at, room_of, sync_folder, try_lock,
+    is_at, is_locked, private_options, read_exact_at, room_at, room_of, sync_file, sync_folder, try_lock,
 };
 
 pub(super) fn allocate(_: &File, _: Range<u64>) -> io::Result<()> {

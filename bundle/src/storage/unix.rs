@@ -17,6 +17,10 @@ pub(super) fn read_exact_at(file: &File, offset: u64, into: &mut [u8]) -> io::Re
     file.read_exact_at(into, offset)
 }
 
+pub(super) fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -41,6 +41,11 @@ pub(super) fn read_exact_at(file: &File, mut offset: u64, mut into: &mut [u8]) -
     Ok(())
 }
 
+pub(super) fn sync_file(path: &Path) -> io::Result<()> {
+    // Who may not write may not sync here.
+    OpenOptions::new().write(true).open(path)?.sync_all()
+}
+
 pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

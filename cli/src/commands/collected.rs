@@ -132,7 +132,8 @@ impl Collector {
         let mut file = OpenOptions::new().create(true).append(true).open(to)?;
         let mut at = there(&file)?;
         if at > bundle.bytes {
-            file.set_len(0)?;
+            // Who may only append may not shorten on every system.
+            OpenOptions::new().write(true).open(to)?.set_len(0)?;
             at = 0;
         }
         if at == bundle.bytes {

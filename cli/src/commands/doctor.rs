@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use praxis_bundle::messages::Rect;
 use praxis_bundle::screen::check_size;
-use praxis_bundle::storage::room_at;
+use praxis_bundle::storage::{room_at, sync_file};
 use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::native::{self, Choice};
@@ -173,7 +173,7 @@ fn disk(folder: &std::path::Path) -> Outcome {
     let try_write = || -> std::io::Result<u64> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(&path, [0; 4096])?;
-        std::fs::File::open(&path)?.sync_all()?;
+        sync_file(&path)?;
         std::fs::remove_file(&path)?;
         Ok(room_at(folder)?.free_bytes)
     };
