@@ -36,7 +36,7 @@ fn kill_display() -> Result<()> {
 #[test]
 fn scrap_keeps_the_contract_of_pictures() -> Result<()> {
     inside_desktop("scrap_keeps_the_contract_of_pictures", || {
-        let mut screen = Screen::open(beside()?)?;
+        let mut screen = Screen::open(time(), beside()?)?;
         let brush = Brush::new(&std::env::var("DISPLAY")?)?;
         contract::screen(&mut screen, &|rect, colour| brush.paint(rect, colour))?;
         let rearrange = || resize_with(&|| Command::new("xrandr"), 300, 200);

@@ -26,7 +26,7 @@ pub fn open_desktop(time: &SharedTime, _: &Choice) -> Result<Desktop, SourceErro
         .map_err(|error| SourceError::Unavailable(format!("this program does not find itself ({error})")))?;
     let settings = (Keyboard { layouts: Vec::new() }, PointerSettings::default());
     Ok(Desktop {
-        screen: Box::new(portable::Screen::open(None)?),
+        screen: Box::new(portable::Screen::open(time.clone(), None)?),
         input: Box::new(portable::Input::new(time.clone(), &program, settings, None)),
         windows: Box::new(NoWindows),
         elements: None,
@@ -62,8 +62,8 @@ pub fn find_desktop() -> Result<(), SourceError> {
 ///
 /// # Errors
 /// As [`open_desktop`].
-pub fn open_screen(_: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
-    Ok(Box::new(portable::Screen::open(None)?))
+pub fn open_screen(time: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
+    Ok(Box::new(portable::Screen::open(time.clone(), None)?))
 }
 
 /// Shows a window to measure with.

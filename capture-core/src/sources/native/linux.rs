@@ -27,7 +27,9 @@ pub fn open_desktop(time: &SharedTime, choice: &Choice) -> Result<Desktop, Sourc
     let own = &choice.own;
     let screen: Box<dyn ScreenSource> = match choice.screen {
         ScreenBackend::Native => Box::new(x11::Screen::open(time.clone(), None, own)?),
-        ScreenBackend::Scrap => Box::new(portable::Screen::open(Some(Box::new(x11::Beside::open(None)?)))?),
+        ScreenBackend::Scrap => {
+            Box::new(portable::Screen::open(time.clone(), Some(Box::new(x11::Beside::open(None)?)))?)
+        }
     };
     let input: Box<dyn InputSource> = match choice.input {
         InputBackend::Native => {

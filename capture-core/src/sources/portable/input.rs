@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use praxis_bundle::manifest::{Backend, Keyboard, PointerSettings};
 use praxis_bundle::messages::{KeyKind, KeyMessage, Modifier, PointerKind, PointerMessage};
@@ -27,7 +27,7 @@ const ALIVE_EVERY_NANOS: u64 = 1_000_000_000;
 /// How often a helper that does not hear yet is asked again.
 const EARLY_LOOK: Duration = Duration::from_millis(5);
 /// Longest that a helper may take to end before it is killed.
-const END_WITHIN: Duration = Duration::from_millis(200);
+const END_WITHIN_NANOS: u64 = 200_000_000;
 /// Modifiers by the symbols of their keys.
 const MODIFIERS: [(Modifier, &[&str]); 5] = [
     (Modifier::Shift, &["Shift_L", "Shift_R"]),
@@ -73,7 +73,7 @@ impl Input {
         let cannot = |why: &dyn std::fmt::Display| SourceError::Lost(format!("input cannot be heard: {why}"));
         let mut child = command.spawn().map_err(|error| cannot(&error))?;
         let stdin = Mutex::new(child.stdin.take());
-        Ok(Helper { child: Mutex::new(child), stdin })
+        Ok(Helper { time: self.time.clone(), child: Mutex::new(child), stdin })
     }
 
     /// Proves life and, when told to stop, has the helper end.
@@ -106,6 +106,7 @@ impl Input {
 
 /// The running helper. It ends with this.
 struct Helper {
+    time: SharedTime,
     child: Mutex<Child>,
     stdin: Mutex<Option<ChildStdin>>,
 }
@@ -118,10 +119,10 @@ impl Helper {
     /// Has it end in good order; kills it if it does not.
     fn end(&self) {
         drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let begun = Instant::now();
+        let begun = self.time.boot_nanos();
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         while matches!(child.try_wait(), Ok(None)) {
-            if begun.elapsed() > END_WITHIN {
+            if self.time.boot_nanos() - begun > END_WITHIN_NANOS {
                 // It may have ended meanwhile.
                 let _ = child.kill();
                 let _ = child.wait();

@@ -6,13 +6,14 @@
 use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{sleep, spawn};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::{Display, GeometryMessage, Rect};
 use scrap::Capturer;
 
 use super::Beside;
+use crate::clock::SharedTime;
 use crate::sources::{ScreenSource, SourceError, Wake, native};
 
 /// How often the displays are compared while something waits for a change.
@@ -27,6 +28,7 @@ const PIXEL_BYTES: usize = 4;
 
 /// The displays of this desktop.
 pub struct Screen {
+    time: SharedTime,
     beside: Option<Box<dyn Beside>>,
     camera: Camera,
     /// The displays in the order in which `scrap` lists them.
@@ -45,12 +47,13 @@ impl Screen {
     ///
     /// # Errors
     /// `Unavailable` if there is none, or `scrap` finds others than the system lists.
-    pub fn open(beside: Option<Box<dyn Beside>>) -> Result<Self, SourceError> {
-        let camera = Camera::start(beside.is_some());
+    pub fn open(time: SharedTime, beside: Option<Box<dyn Beside>>) -> Result<Self, SourceError> {
+        let camera = Camera::start(time.clone(), beside.is_some());
         let geometry =
             GeometryMessage { root_width_px: 0, root_height_px: 0, displays: Vec::new(), masks: Vec::new() };
         let (newest, taken, grabbed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut screen = Self { beside, camera, geometry, is_geometry_changed: true, newest, taken, grabbed };
+        let mut screen =
+            Self { time, beside, camera, geometry, is_geometry_changed: true, newest, taken, grabbed };
         screen.open_displays().map_err(|error| SourceError::Unavailable(error.to_string()))?;
         Ok(screen)
     }
@@ -155,10 +158,10 @@ impl ScreenSource for Screen {
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<Wake, SourceError> {
-        let begun = Instant::now();
+        let until = self.time.boot_nanos() + timeout.as_nanos() as u64;
         loop {
             self.refresh()?;
-            match timeout.saturating_sub(begun.elapsed()) {
+            match Duration::from_nanos(until.saturating_sub(self.time.boot_nanos())) {
                 _ if self.is_geometry_changed => return Ok(Wake::GeometryChanged),
                 _ if self.is_changed() => return Ok(Wake::Damaged),
                 Duration::ZERO => return Ok(Wake::Quiet),
@@ -256,7 +259,7 @@ enum Order {
 
 impl Camera {
     /// A camera for all displays, or for the main one. It ends when it is dropped.
-    fn start(has_all: bool) -> Self {
+    fn start(time: SharedTime, has_all: bool) -> Self {
         let (orders, received) = channel();
         let (to_sizes, sizes) = channel();
         let (to_pictures, pictures) = channel();
@@ -271,7 +274,7 @@ impl Camera {
                         let size = |lens: &Lens| (lens.capturer.width(), lens.capturer.height());
                         drop(to_sizes.send(opened.map(|()| lenses.iter().map(size).collect())));
                     }
-                    Order::Take(pictures) => drop(to_pictures.send(take(&mut lenses, pictures))),
+                    Order::Take(pictures) => drop(to_pictures.send(take(&time, &mut lenses, pictures))),
                 }
             }
         });
@@ -309,10 +312,10 @@ fn open(has_all: bool) -> Result<Vec<Lens>, String> {
     displays.map_err(cannot)?.into_iter().map(lens).collect()
 }
 
-fn take(lenses: &mut [Lens], mut pictures: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
+fn take(time: &SharedTime, lenses: &mut [Lens], mut pictures: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
     for (Lens { capturer, has_picture }, picture) in lenses.iter_mut().zip(&mut pictures) {
         let (width, height) = (capturer.width(), capturer.height());
-        let begun = Instant::now();
+        let until = time.boot_nanos() + FIRST_WITHIN.as_nanos() as u64;
         loop {
             match capturer.frame() {
                 Ok(frame) => {
@@ -325,7 +328,7 @@ fn take(lenses: &mut [Lens], mut pictures: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>,
                 }
                 // Nothing has changed; the very first picture may take a moment.
                 Err(error) if error.kind() == ErrorKind::WouldBlock && *has_picture => break,
-                Err(error) if error.kind() == ErrorKind::WouldBlock && begun.elapsed() < FIRST_WITHIN => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && time.boot_nanos() < until => {
                     sleep(BETWEEN_LOOKS);
                 }
                 Err(error) => return Err(format!("the screen cannot be captured any more ({error})")),
