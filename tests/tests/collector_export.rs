@@ -71,7 +71,7 @@ impl House {
             let state = self.lead.json(at)?["state"].clone();
             Ok(state != "waiting" && state != "running")
         };
-        // The largest takes half of what a wait may last, on two processors that nothing else uses.
+        // Three minutes of work in one format: on a busy machine that takes longer than a wait may.
         wait_until("the export", is_made).or_else(|_| wait_until("the export", is_made))?;
         self.lead.json(at)
     }
