@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::Rect;
 use praxis_bundle::screen::check_size;
 use praxis_bundle::storage::{room_at, sync_file};
@@ -12,7 +13,7 @@ use praxis_capture_core::clock::{SharedTime, SystemTime};
 use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::native::{self, Choice};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
-use praxis_capture_core::sources::{ScreenSource, WindowSource};
+use praxis_capture_core::sources::{ElementSource, ScreenSource, WindowSource};
 
 use super::library_folder;
 use crate::Done;
@@ -32,6 +33,14 @@ pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
             report.line("screen", screen(&mut *desktop.screen))?;
             report.line("keys, pointer", input(&mut *desktop.input))?;
             report.line("windows", windows(&mut *desktop.windows))?;
+            if let Some(elements) = &mut desktop.elements {
+                match elements.backend() {
+                    Backend { tracks, cannot, .. } if tracks.is_empty() => {
+                        print(&format!("–  {}", cannot.join("; ")))?;
+                    }
+                    _ => report.line("elements", answering(&mut **elements))?,
+                }
+            }
         }
         Err(error) => report.line("screen, keys, pointer, windows", Err(error.to_string()))?,
     }
@@ -80,6 +89,11 @@ fn screen(source: &mut dyn ScreenSource) -> Outcome {
         got.push(format!("{} with {width_px}×{height_px} pixels in {} colours", display.name, colours.len()));
     }
     Ok(got.join("; "))
+}
+
+fn answering(source: &mut dyn ElementSource) -> Outcome {
+    source.ping().map_err(|error| error.to_string())?;
+    Ok("the accessibility bus answers".into())
 }
 
 /// Runs a source for a while on a thread of its own.

@@ -73,8 +73,13 @@ impl Elements {
             .map_err(|error| SourceError::Unavailable(format!("no thread for elements: {error}")))?;
         let bus = runtime.block_on(async {
             match tokio::time::timeout(OPEN_WITHIN, Bus::open()).await {
-                Ok(opened) => opened.map_err(|error| error.to_string()),
-                Err(_) => Err("it does not answer".into()),
+                Ok(Ok(bus)) => Ok(bus),
+                Ok(Err(error)) => {
+                    // The person's folders may be in it: it is not for the manifest.
+                    tracing::debug!(%error, "no accessibility bus");
+                    Err("the session has no accessibility bus (package at-spi2-core)".to_owned())
+                }
+                Err(_) => Err("the accessibility bus does not answer".into()),
             }
         });
         let has_pids =
@@ -115,7 +120,7 @@ impl ElementSource for Elements {
             Ok(_) => {
                 (vec!["elements".to_owned()], "elements of programs that do not speak AT-SPI".to_owned())
             }
-            Err(why) => (Vec::new(), format!("elements: no accessibility bus ({why})")),
+            Err(why) => (Vec::new(), format!("elements: {why}")),
         };
         Backend { tracks, name: "at-spi".into(), cannot: vec![cannot] }
     }
