@@ -13,19 +13,24 @@ mod system;
 mod tray;
 mod window;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use praxis_capture_core::sources::native;
+use praxis_capture_core::sources::{native, portable};
 use praxis_capture_core::studio::{Folders, Phase, Studio};
 use praxis_capture_core::system::NO_DATA_FOLDER;
 use tauri::{AppHandle, Manager, RunEvent, WindowEvent};
 use tokio_util::sync::CancellationToken;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
+    // Before anything else: the process that hears input for another one.
+    if std::env::args_os().nth(1).is_some_and(|first| first == portable::HELPER) {
+        return Ok(portable::help());
+    }
     if std::env::args().any(|argument| argument == "--version") {
         println!("praxis-desktop {}", env!("CARGO_PKG_VERSION"));
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("PRAXIS_LOG"))
@@ -81,7 +86,7 @@ fn main() -> Result<()> {
         })
     })?;
     app.run(on_event);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn set_up(app: &AppHandle) -> Result<()> {

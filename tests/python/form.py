@@ -42,6 +42,14 @@ save.connect("clicked", lambda *_: say("saved"))
 # A program that hangs: nobody gets an answer meanwhile.
 sleep.connect("pressed", lambda *_: (say("sleeps"), time.sleep(1.5)))
 
+# A menu of its own, which covers what is beneath.
+context, cut_item = Gtk.Menu(), Gtk.MenuItem(label="Cut out a part of it")
+cut_item.connect("activate", lambda *_: say("cut out"))
+cut_item.connect("map", lambda *_: GLib.timeout_add(300, lambda: say({"cut": rect_of(cut_item)})))
+context.append(cut_item)
+context.show_all()
+save.connect("button-press-event", lambda _, event: event.button == 3 and (context.popup_at_pointer(event), True)[1])
+
 for widget in (bar, row, password, amount, agree, save, sleep):
     column.pack_start(widget, False, False, 0)
 

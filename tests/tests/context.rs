@@ -198,6 +198,14 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     // A program that tells nothing, and the bare desktop.
     click(&["800".into(), "560".into()])?;
     click(&["990".into(), "10".into()])?;
+    // A menu that hangs below nothing: what it covers was not clicked.
+    desktop.xdotool(&["mousemove", &save[0], &save[1], "click", "3"])?;
+    let opened: HashMap<String, Rect> = serde_json::from_value(form.next()?)?;
+    form.rects.extend(opened);
+    let cut = form.middle_of("cut")?;
+    desktop.xdotool(&["mousemove", &cut[0], &cut[1], "mousedown", "1", "sleep", "0.2", "mouseup", "1"])?;
+    assert_eq!(form.next()?, "cut out");
+    let_pass(Duration::from_millis(700));
     // A program that hangs: every click is answered for.
     let sleep = form.middle_of("sleep")?;
     desktop.xdotool(&["mousemove", &sleep[0], &sleep[1], "click", "1"])?;
@@ -235,13 +243,16 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     ensure!(known[7].is_null() || known[7] == known[5], "beneath the menu: {}", known[7]);
     assert_eq!(known[8], expected[0]);
     let absent: Vec<_> = told[9..].iter().map(|told| told["absent"].as_str().unwrap_or("known")).collect();
-    assert_eq!(absent[..3], ["typing", "not_told", "not_told"]);
-    assert_eq!(absent[3..], ["late"; 6], "{absent:?}");
+    assert_eq!(absent[..4], ["typing", "not_told", "not_told", "known"]);
+    assert_eq!(known[12], expected[3]);
+    let cut = element("menu item", "Cut out a part of it", None, "cut")?;
+    assert_eq!(known[13], cut, "{told:?}");
+    assert_eq!(absent[5..], ["late"; 6], "{absent:?}");
     ensure!(!ok(&["events", path(&bundle)])?.contains("correct horse"), "a password is in the bundle");
     let answer: Value = serde_json::from_str(&ok(&["actions", path(&bundle), "--json"])?)?;
     let save = answer["actions"].as_array().context("no actions")?.iter();
     let save: Vec<_> = save.filter(|action| action["element"]["name"] == "Save").collect();
-    assert_eq!((save.len(), &save[0]["kind"]), (1, &"click".into()));
+    assert_eq!((save.len(), &save[0]["kind"]), (2, &"click".into()));
     ensure!(ok(&["actions", path(&bundle)])?.contains(", button Save"));
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::Permission;
 pub(crate) use super::logind::BeforeSleep;
 
 pub(super) const WINDOW_SYSTEM: &str = "x11";
@@ -47,6 +48,12 @@ pub(crate) fn private_folder_builder() -> DirBuilder {
     builder.mode(0o700);
     builder
 }
+
+pub(super) fn permissions() -> Vec<Permission> {
+    Vec::new()
+}
+
+pub(super) fn ask_for_desktop() {}
 
 pub(super) fn name() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();

@@ -4,6 +4,15 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
+use objc2_application_services::AXIsProcessTrusted;
+use objc2_av_foundation::{AVAuthorizationStatus, AVCaptureDevice, AVMediaTypeAudio};
+use objc2_core_graphics::{
+    CGPreflightListenEventAccess, CGPreflightScreenCaptureAccess, CGRequestListenEventAccess,
+    CGRequestScreenCaptureAccess,
+};
+
+use super::{NeededFor, Permission};
+
 pub(super) const WINDOW_SYSTEM: &str = "quartz";
 
 /// Why there is no folder of this user's data.
@@ -56,6 +65,62 @@ pub(crate) fn private_folder_builder() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
+}
+
+/// Who started a program in a terminal has to give leave to the terminal.
+pub(super) fn permissions() -> Vec<Permission> {
+    let may_control = is_trusted();
+    vec![
+        Permission {
+            name: "Screen Recording",
+            needed_for: NeededFor::Desktop,
+            is_given: Some(CGPreflightScreenCaptureAccess()),
+            way: "macOS shows Praxis the bare desktop only: in System Settings, Privacy & Security, Screen & System Audio Recording allow Praxis (or the terminal that started it), then start it again",
+        },
+        Permission {
+            name: "Input Monitoring",
+            needed_for: NeededFor::Desktop,
+            // Who may control the computer may listen, too.
+            is_given: Some(CGPreflightListenEventAccess() || may_control),
+            way: "macOS keeps pointer and keys from Praxis: in System Settings, Privacy & Security, Input Monitoring allow Praxis (or the terminal that started it), then start it again",
+        },
+        Permission {
+            name: "Accessibility",
+            needed_for: NeededFor::Nothing,
+            is_given: Some(may_control),
+            way: "Input Monitoring is enough",
+        },
+        Permission {
+            name: "Microphone",
+            needed_for: NeededFor::Microphone,
+            is_given: may_hear(),
+            way: "macOS keeps the microphone from Praxis: in System Settings, Privacy & Security, Microphone allow Praxis (or the terminal that started it), or record without a voice",
+        },
+    ]
+}
+
+/// Shows the system's questions, each once until it is answered.
+pub(super) fn ask_for_desktop() {
+    // The answers come later, into the settings.
+    let _ = CGRequestScreenCaptureAccess();
+    let _ = CGRequestListenEventAccess();
+}
+
+#[expect(unsafe_code, reason = "the bindings call everything of this framework unsafe")]
+fn is_trusted() -> bool {
+    // SAFETY: it takes nothing and only reads.
+    unsafe { AXIsProcessTrusted() }
+}
+
+/// None until the person has been asked, which the first use of a microphone does.
+#[expect(unsafe_code, reason = "the bindings call everything of this framework unsafe")]
+fn may_hear() -> Option<bool> {
+    // SAFETY: the constant is there since macOS 10.7, and audio is one of the two kinds that may be asked for.
+    let status = unsafe { AVCaptureDevice::authorizationStatusForMediaType(AVMediaTypeAudio?) };
+    match status {
+        AVAuthorizationStatus::NotDetermined => None,
+        status => Some(status == AVAuthorizationStatus::Authorized),
+    }
 }
 
 pub(super) fn name() -> String {

@@ -9,6 +9,7 @@
 mod here;
 #[cfg(target_os = "linux")]
 mod logind;
+mod permissions;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub(crate) use here::{
     BeforeSleep, boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, wall_nanos,
 };
 pub use here::{NO_DATA_FOLDER, NO_SETTINGS_FOLDER};
+pub(crate) use permissions::refuse_without;
+pub use permissions::{NeededFor, Permission, permissions};
 
 /// The operating system this program runs on, as the manifest has it: never its name, its user or a path.
 #[must_use]

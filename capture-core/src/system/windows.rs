@@ -12,6 +12,11 @@ use windows_sys::Win32::System::Threading::{
 use windows_sys::Win32::System::WindowsProgramming::{
     QueryInterruptTimePrecise, QueryUnbiasedInterruptTimePrecise,
 };
+use winreg::HKEY;
+use winreg::RegKey;
+use winreg::enums::{HKEY_CURRENT_USER, HKEY_LOCAL_MACHINE};
+
+use super::{NeededFor, Permission};
 
 pub(super) const WINDOW_SYSTEM: &str = "windows";
 
@@ -22,6 +27,9 @@ pub const NO_SETTINGS_FOLDER: &str = NO_DATA_FOLDER;
 
 /// Windows counts in units of 100 ns.
 const UNIT_NANOS: u64 = 100;
+/// Where Windows keeps whom it lets hear a microphone.
+const MICROPHONE: &str =
+    r"Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\microphone";
 /// Builds from this one on are called Windows 11; their version is still 10.
 const FIRST_BUILD_OF_11: u32 = 22_000;
 
@@ -69,6 +77,26 @@ impl BeforeSleep {
 pub(crate) fn private_folder_builder() -> DirBuilder {
     DirBuilder::new()
 }
+
+/// Screen and input need no leave here; the microphone can be switched off for the computer, for the user, and for all
+/// programs that do not come from the store.
+pub(super) fn permissions() -> Vec<Permission> {
+    let is_denied = |root: HKEY, path: &str| {
+        let key = RegKey::predef(root).open_subkey(path);
+        key.and_then(|key| key.get_value::<String, _>("Value")).is_ok_and(|value| value == "Deny")
+    };
+    let is_given = !is_denied(HKEY_LOCAL_MACHINE, MICROPHONE)
+        && !is_denied(HKEY_CURRENT_USER, MICROPHONE)
+        && !is_denied(HKEY_CURRENT_USER, &format!(r"{MICROPHONE}\NonPackaged"));
+    vec![Permission {
+        name: "Microphone",
+        needed_for: NeededFor::Microphone,
+        is_given: Some(is_given),
+        way: "Windows keeps the microphone from programs: in Settings, Privacy & security, Microphone switch on microphone access, and let desktop apps access it; or record without a voice",
+    }]
+}
+
+pub(super) fn ask_for_desktop() {}
 
 pub(super) fn name() -> String {
     let OSVERSIONINFOW { dwMajorVersion: major, dwBuildNumber: build, .. } = version();

@@ -14,6 +14,7 @@ use praxis_capture_core::sources::audio::{Microphone, microphones};
 use praxis_capture_core::sources::native::{self, Choice};
 use praxis_capture_core::sources::{AudioEvent, AudioSource, InputEvent, InputSource, Stop, WindowEvent};
 use praxis_capture_core::sources::{ElementSource, ScreenSource, WindowSource};
+use praxis_capture_core::system::{NeededFor, Permission, permissions};
 
 use super::library_folder;
 use crate::Done;
@@ -28,6 +29,9 @@ type Outcome = Result<String, String>;
 pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
     let clocks: SharedTime = Arc::new(SystemTime);
     let mut report = Report { is_fine: true };
+    for permission in permissions() {
+        report.permission(&permission)?;
+    }
     match native::open_desktop(&clocks, &Choice::default()) {
         Ok(mut desktop) => {
             report.line("screen", screen(&mut *desktop.screen))?;
@@ -60,6 +64,16 @@ struct Report {
 }
 
 impl Report {
+    fn permission(&mut self, permission: &Permission) -> std::io::Result<()> {
+        let Permission { name, needed_for, is_given, way } = *permission;
+        match (is_given, needed_for) {
+            (Some(true), _) => self.line(name, Ok("allowed".into())),
+            (Some(false), NeededFor::Nothing) => print(&format!("–  {name}: not allowed, not needed: {way}")),
+            (Some(false), _) => self.line(name, Err(way.into())),
+            (None, _) => print(&format!("–  {name}: the system asks at the first use")),
+        }
+    }
+
     fn line(&mut self, what: &str, outcome: Outcome) -> std::io::Result<()> {
         match outcome {
             Ok(got) => print(&format!("ok {what}: {got}")),

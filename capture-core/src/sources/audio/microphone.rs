@@ -14,6 +14,7 @@ use praxis_bundle::manifest::Backend;
 use crate::clock::SharedTime;
 use crate::sources::native::silence_audio_library;
 use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
+use crate::system::{NeededFor, refuse_without};
 
 /// Longest to wait for the first samples: a sound server that woke up for us takes up to two seconds.
 const FIRST_SAMPLES: Duration = Duration::from_secs(5);
@@ -142,6 +143,7 @@ impl Microphone {
     }
 
     fn open_wanted(time: SharedTime, wanted: Wanted, rate_hz: u32) -> Result<Self, SourceError> {
+        refuse_without(NeededFor::Microphone)?;
         let stream = Stream::start(&time, &wanted, rate_hz);
         let Opened { device, rate_hz, host, first } = stream.opened(&Stop::default())?;
         Ok(Self { time, wanted, device, rate_hz, host, stream, first: Some(first) })
@@ -222,8 +224,8 @@ fn find(hosts: &Hosts, wanted: &Wanted) -> Result<(&'static str, cpal::Device), 
     }
     let there = names_of(hosts);
     Err(SourceError::Unavailable(match (wanted, there.is_empty()) {
-        (Wanted::SystemSound, _) => "the sound server does not tell what the computer sounds: start PulseAudio or PipeWire, or record without the system's sound".into(),
-        (_, true) => "no microphone: no sound server or no input device was found; plug one in, start the sound server, or record without a voice".into(),
+        (Wanted::SystemSound, _) => "the system does not tell what the computer sounds (on Linux, PulseAudio and PipeWire do): record without the system's sound".into(),
+        (_, true) => "no microphone was found: plug one in, look whether the system's sound works, or record without a voice".into(),
         (Wanted::Named(name), _) => format!("no microphone is called {name:?}; there are: {}", there.join(", ")),
         (Wanted::Default, _) => format!("no default microphone is set; choose one with --mic: {}", there.join(", ")),
     }))
@@ -260,7 +262,7 @@ fn start(
     let (host, device) = with_hosts(|hosts| find(hosts, wanted))?;
     let unusable = |error: cpal::Error| {
         SourceError::Unavailable(format!(
-            "the microphone cannot be opened ({error}): check that it is plugged in, that the sound server runs and that no other program holds it, or record without a voice"
+            "the microphone cannot be opened ({error}): check that it is plugged in, that the system's sound works and that no other program holds it, or record without a voice"
         ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.

@@ -52,6 +52,14 @@ pub struct Elements {
     bus: Result<Bus, String>,
 }
 
+/// A window on the screen, with its frame.
+struct Shown {
+    pid: u32,
+    rect: Rect,
+    /// Whether it is a menu or another window that the program placed by itself.
+    is_menu: bool,
+}
+
 /// The accessibility bus.
 struct Bus {
     connection: Connection,
@@ -88,9 +96,9 @@ impl Elements {
         Ok(Self { runtime, display, root, bus })
     }
 
-    /// The process whose window is at a place, and whether that is a menu or another window of its own making. If it is known
-    /// which window was pressed there, it must be that one: what was beneath a window that has closed is something else.
-    fn window_at(&self, x_px: i32, y_px: i32, pressed: Option<u64>) -> Result<Option<(u32, bool)>, X11Error> {
+    /// The window of a program at a place. If it is known which window was pressed there, it must be that one: what was
+    /// beneath a window that has closed is something else.
+    fn window_at(&self, x_px: i32, y_px: i32, pressed: Option<u64>) -> Result<Option<Shown>, X11Error> {
         let (Ok(x), Ok(y)) = (i16::try_from(x_px), i16::try_from(y_px)) else { return Ok(None) };
         // Frames are the window manager's: the innermost window is the program's.
         let mut windows = vec![self.root];
@@ -110,7 +118,15 @@ impl Elements {
             |window| -> Result<_, X11Error> { Ok(pid_in(&pid_of(&self.display, window)?.reply()?.ids)) };
         let Some(pid) = pid_of(windows[windows.len() - 1])? else { return Ok(None) };
         let is_unmanaged = self.display.get_window_attributes(top)?.reply()?.override_redirect;
-        Ok(Some((pid, is_unmanaged && pid_of(top)? == Some(pid))))
+        let place = self.display.get_geometry(top)?.reply()?;
+        let borders = 2 * u32::from(place.border_width);
+        let rect = Rect {
+            x_px: place.x.into(),
+            y_px: place.y.into(),
+            width_px: u32::from(place.width) + borders,
+            height_px: u32::from(place.height) + borders,
+        };
+        Ok(Some(Shown { pid, rect, is_menu: is_unmanaged && pid_of(top)? == Some(pid) }))
     }
 }
 
@@ -134,10 +150,10 @@ impl ElementSource for Elements {
     ) -> Result<Element, ElementAbsence> {
         // Windows that are gone by now tell nothing either.
         let found = self.window_at(x_px, y_px, window).ok().flatten();
-        let (pid, is_menu) = found.ok_or(ElementAbsence::NotTold)?;
+        let shown = found.ok_or(ElementAbsence::NotTold)?;
         let bus = self.bus.as_mut().map_err(|_| ElementAbsence::NotTold)?;
         self.runtime.block_on(async {
-            let mut search = std::pin::pin!(bus.find(pid, is_menu, (x_px, y_px)));
+            let mut search = std::pin::pin!(bus.find(&shown, (x_px, y_px)));
             loop {
                 if let Some(why) = give_up() {
                     return Err(why);
@@ -173,20 +189,22 @@ impl Bus {
         Ok(Self { connection, pids: HashMap::new() })
     }
 
-    /// What a process shows at a place, in a menu of it or in a window.
-    async fn find(&mut self, pid: u32, is_menu: bool, place: (i32, i32)) -> zbus::Result<Option<Element>> {
-        let Some(program) = self.program_of(pid).await? else { return Ok(None) };
+    /// What a window shows at a place.
+    async fn find(&mut self, shown: &Shown, place: (i32, i32)) -> zbus::Result<Option<Element>> {
+        let Some(program) = self.program_of(shown.pid).await? else { return Ok(None) };
         let windows = self.accessible(&program).await?.get_children().await?;
-        if is_menu {
+        if shown.is_menu {
             // One that is open hangs below the bar that it belongs to, but may be outside of it.
             for window in &windows {
                 if let Some(item) = self.menu_item_at(window, place).await {
-                    return Ok(Some(self.describe(&item).await?));
+                    // A menu that was opened by itself is as large as its items.
+                    return Ok(Some(self.describe(&self.innermost(item, place).await).await?));
                 }
             }
         }
         for window in windows {
-            if self.is_at(&window, place).await {
+            // A menu or a dialog may have closed by now, and the window beneath it is the same program's.
+            if self.is_at(&window, place).await && is_within(self.rect_of(&window).await?, shown.rect) {
                 return Ok(Some(self.describe(&self.innermost(window, place).await).await?));
             }
         }
@@ -339,4 +357,10 @@ impl Bus {
         let builder = zbus::proxy::Builder::new(&self.connection).destination(name)?;
         builder.path(object.path().to_owned())?.cache_properties(CacheProperties::No).build().await
     }
+}
+
+fn is_within(inner: Rect, outer: Rect) -> bool {
+    let last = |start: i32, length: u32| start.saturating_add_unsigned(length.saturating_sub(1));
+    let (right, bottom) = (last(inner.x_px, inner.width_px), last(inner.y_px, inner.height_px));
+    outer.contains(inner.x_px, inner.y_px) && outer.contains(right, bottom)
 }
