@@ -1,5 +1,5 @@
-//! What recording costs the person at the keyboard: the time from a key to what it paints in a terminal, with and without
-//! the recorder, in turns. Real key events, a real program; the display says when it was painted.
+//! What recording costs the person at the keyboard: the time from a key to what it paints, with and without the recorder, in
+//! turns. Real key events, real programs; the display says when it was painted.
 
 use std::time::Duration;
 
@@ -8,11 +8,14 @@ use rustix::process::Signal;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
-use x11rb::protocol::xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
+};
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 
 use crate::desktop::{VirtualDesktop, boot_nanos, let_pass};
+use crate::form::{Form, PYTHON};
 use crate::kills::Random;
 use crate::praxis::Recording;
 
@@ -21,27 +24,40 @@ const KEYS: usize = 150;
 /// The key that types "a".
 const KEYCODE: u8 = 38;
 
-/// Prints median and 95th percentile without and with the recorder, and the differences.
+/// Prints median and 95th percentile without and with the recorder, and the differences: in a terminal, and in a form whose
+/// program is asked what was clicked shortly before each key.
 ///
 /// # Errors
 /// If a program does not come up.
 pub fn run() -> Result<()> {
     let mut desktop = VirtualDesktop::start(1920, 1080)?;
     desktop.terminal(10, 10, &["cat"])?;
+    println!("keys in a terminal");
+    compare(&desktop, false)?;
+    let mut desktop = VirtualDesktop::start(1920, 1080)?;
+    desktop.start_accessibility()?;
+    let form = Form::start(desktop.command(PYTHON))?;
+    let place = form.middle_of("name")?;
+    desktop.xdotool(&["mousemove", &place[0], &place[1], "click", "1"])?;
+    println!("a click into a field of GTK and a key 18 to 50 ms later, with an accessibility bus");
+    compare(&desktop, true)
+}
+
+fn compare(desktop: &VirtualDesktop, has_clicks: bool) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut random = Random(5);
     let mut millis = [Vec::new(), Vec::new()];
     // What was painted first is in no cache.
-    type_keys(&desktop, &mut random)?;
+    type_keys(desktop, &mut random, has_clicks)?;
     for round in 0..ROUNDS {
         for turn in 0..2 {
             let is_recorded = (round + turn) % 2 == 1;
             let recording = match is_recorded {
-                true => Some(Recording::start(&desktop, folder.path(), &[])?),
+                true => Some(Recording::start(desktop, folder.path(), &[])?),
                 false => None,
             };
             let_pass(Duration::from_secs(1));
-            millis[usize::from(is_recorded)].extend(type_keys(&desktop, &mut random)?);
+            millis[usize::from(is_recorded)].extend(type_keys(desktop, &mut random, has_clicks)?);
             if let Some(recording) = recording {
                 recording.stop(Signal::INT)?;
             }
@@ -67,8 +83,8 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Types keys into the active window; milliseconds until each was painted.
-fn type_keys(desktop: &VirtualDesktop, random: &mut Random) -> Result<Vec<f64>> {
+/// Types keys into the active window, each after a click where the pointer is; milliseconds until each was painted.
+fn type_keys(desktop: &VirtualDesktop, random: &mut Random, has_clicks: bool) -> Result<Vec<f64>> {
     let (connection, screen) = x11rb::connect(Some(&desktop.display))?;
     let root = connection.setup().roots[screen].root;
     connection.damage_query_version(1, 1)?.reply()?;
@@ -77,6 +93,13 @@ fn type_keys(desktop: &VirtualDesktop, random: &mut Random) -> Result<Vec<f64>> 
     connection.damage_create(damage, window, ReportLevel::NON_EMPTY)?.check()?;
     let mut millis = Vec::new();
     for _ in 0..KEYS {
+        if has_clicks {
+            for event in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
+                connection.xtest_fake_input(event, 1, 0, root, 0, 0, 0)?;
+            }
+            connection.flush()?;
+            let_pass(Duration::from_millis(18 + random.below(32)));
+        }
         connection.damage_subtract(damage, x11rb::NONE, x11rb::NONE)?;
         connection.sync()?;
         while connection.poll_for_event()?.is_some() {}

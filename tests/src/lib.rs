@@ -11,6 +11,7 @@ pub mod device_server;
 pub mod export_bench;
 pub mod fingers;
 pub mod fixture;
+pub mod form;
 pub mod full_disk;
 pub mod kills;
 pub mod latency_bench;

@@ -1,8 +1,20 @@
-//! What programs cost: processor time and memory of a process with all its descendants, from `/proc`.
+//! Programs that end with their owner, and what programs cost: processor time and memory of a process with all its descendants, from `/proc`.
 
 use std::collections::HashMap;
+use std::process::Child;
 
 use anyhow::{Context, Result};
+
+/// A program that ends with what holds it.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself, or with its display.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// The processes of a tree, the first first.
 ///

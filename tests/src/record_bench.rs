@@ -5,7 +5,7 @@
 //! Processor time is counted between the first and the last moment of a phase: starting and stopping are not in it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
 use praxis_bundle::messages::HealthMessage;
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::desktop::{VirtualDesktop, boot_nanos, wait_until};
 use crate::praxis::Recording;
-use crate::processes::{cpu_seconds, peak_mib};
+use crate::processes::{Ended, cpu_seconds, peak_mib};
 use crate::props::Props;
 use crate::record_report;
 use crate::same_frames::{SameFrames, same_frames};
@@ -273,16 +273,5 @@ impl Meter {
             drops: 0,
         };
         Ok((cost, self.start_nanos, end_nanos))
-    }
-}
-
-/// A program that does not outlive us.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

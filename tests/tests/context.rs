@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use praxis_bundle::messages::{Element, Rect};
+use praxis_bundle::messages::Element;
 use praxis_capture_core::sources::x11;
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, let_pass, wait_until};
+use praxis_tests::form::{Form, PYTHON};
 use praxis_tests::praxis::{Recording, events, ok, path};
+use praxis_tests::processes::Ended;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -103,47 +103,6 @@ fn every_action_has_the_window_that_it_went_to() -> Result<()> {
     Ok(())
 }
 
-/// A form of GTK, and where its widgets are.
-struct Form {
-    _child: Ended,
-    said: Lines<BufReader<ChildStdout>>,
-    rects: HashMap<String, Rect>,
-}
-
-impl Form {
-    fn start(mut command: Command) -> Result<Self> {
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/form.py")).stdout(Stdio::piped());
-        let mut child = Ended(command.spawn()?);
-        let said = BufReader::new(child.0.stdout.take().context("no stdout")?).lines();
-        let mut form = Self { _child: child, said, rects: HashMap::new() };
-        form.rects = serde_json::from_value(form.next()?)?;
-        Ok(form)
-    }
-
-    fn next(&mut self) -> Result<Value> {
-        Ok(serde_json::from_str(&self.said.next().context("the form has ended")??)?)
-    }
-
-    fn middle_of(&self, widget: &str) -> Result<[String; 2]> {
-        let rect = self.rects.get(widget).with_context(|| format!("no {widget}"))?;
-        let middle = |start: i32, length: u32| (start + length as i32 / 2).to_string();
-        Ok([middle(rect.x_px, rect.width_px), middle(rect.y_px, rect.height_px)])
-    }
-}
-
-/// A program that ends with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended with its display.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-const PYTHON: &str = "/usr/bin/python3";
-
 #[test]
 fn elements_of_gtk_keep_the_contract() -> Result<()> {
     inside_desktop("elements_of_gtk_keep_the_contract", || {
@@ -175,41 +134,39 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     for widget in ["name", "password", "agree", "save"] {
         click(&form.middle_of(widget)?)?;
     }
-    assert_eq!([form.next()?, form.next()?], ["agreed", "saved"]);
+    assert_eq!([form.happens()?, form.happens()?], ["agreed", "saved"]);
     click(&form.middle_of("file")?)?;
-    let opened: HashMap<String, Rect> = serde_json::from_value(form.next()?)?;
-    form.rects.extend(opened);
+    form.learn()?;
     // As a hand does it: the menu is there as long as the button is down.
     let open = form.middle_of("open")?;
     desktop.xdotool(&["mousemove", &open[0], &open[1], "mousedown", "1", "sleep", "0.2", "mouseup", "1"])?;
-    assert_eq!(form.next()?, "opened");
+    assert_eq!(form.happens()?, "opened");
     let_pass(Duration::from_millis(700));
     // As no hand does it: the menu may be gone when it is asked for; what was beneath it was not clicked.
     click(&form.middle_of("file")?)?;
-    assert!(form.next()?["open"].is_object());
+    assert!(form.happens()?["open"].is_object());
     click(&open)?;
-    assert_eq!(form.next()?, "opened");
+    assert_eq!(form.happens()?, "opened");
     // Whoever types is not disturbed.
     click(&form.middle_of("name")?)?;
     let save = form.middle_of("save")?;
     desktop.xdotool(&["key", "x", "mousemove", &save[0], &save[1], "click", "1"])?;
-    assert_eq!(form.next()?, "saved");
+    assert_eq!(form.happens()?, "saved");
     let_pass(Duration::from_millis(700));
     // A program that tells nothing, and the bare desktop.
     click(&["800".into(), "560".into()])?;
     click(&["990".into(), "10".into()])?;
     // A menu that hangs below nothing: what it covers was not clicked.
     desktop.xdotool(&["mousemove", &save[0], &save[1], "click", "3"])?;
-    let opened: HashMap<String, Rect> = serde_json::from_value(form.next()?)?;
-    form.rects.extend(opened);
+    form.learn()?;
     let cut = form.middle_of("cut")?;
     desktop.xdotool(&["mousemove", &cut[0], &cut[1], "mousedown", "1", "sleep", "0.2", "mouseup", "1"])?;
-    assert_eq!(form.next()?, "cut out");
+    assert_eq!(form.happens()?, "cut out");
     let_pass(Duration::from_millis(700));
     // A program that hangs: every click is answered for.
     let sleep = form.middle_of("sleep")?;
     desktop.xdotool(&["mousemove", &sleep[0], &sleep[1], "click", "1"])?;
-    assert_eq!(form.next()?, "sleeps");
+    assert_eq!(form.happens()?, "sleeps");
     for _ in 0..5 {
         desktop.xdotool(&["click", "1"])?;
     }
