@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use praxis_capture_core::library;
+use praxis_capture_core::sources::native;
 use praxis_capture_core::studio::{Phase, Studio, StudioError, Wanted};
 use praxis_capture_core::upload::approval::STATEMENT;
 use tauri::ipc::Response;
@@ -57,6 +58,7 @@ pub(crate) async fn home(studio: Shared<'_>) -> Answer<HomeDto> {
         Ok(HomeDto {
             problem,
             displays: displays.collect(),
+            is_native: native::IS_NATIVE,
             microphone: convert::microphone(hearing, studio.preview.microphones()),
             disk: disk(studio)?,
             enrolment: enrolment(studio),

@@ -86,6 +86,8 @@ pub(crate) struct HomeDto {
     /// Why this desktop cannot be recorded; null if it can.
     pub(crate) problem: Option<String>,
     pub(crate) displays: Vec<DisplayDto>,
+    /// Whether own windows are covered, own clicks left out, and titles of windows told.
+    pub(crate) is_native: bool,
     pub(crate) microphone: MicrophoneDto,
     pub(crate) disk: DiskDto,
     pub(crate) enrolment: Option<EnrolmentDto>,

@@ -48,7 +48,11 @@ export type HomeDto = {
 /**
  * Why this desktop cannot be recorded; null if it can.
  */
-problem: string | null, displays: Array<DisplayDto>, microphone: MicrophoneDto, disk: DiskDto, enrolment: EnrolmentDto | null, 
+problem: string | null, displays: Array<DisplayDto>, 
+/**
+ * Whether own windows are covered, own clicks left out, and titles of windows told.
+ */
+isNative: boolean, microphone: MicrophoneDto, disk: DiskDto, enrolment: EnrolmentDto | null, 
 /**
  * Sessions that an interruption ended and that are being made whole now.
  */

@@ -15,6 +15,8 @@ use crate::system::{NeededFor, refuse_without};
 /// How often a source that has nothing to tell looks at the stop switch.
 const STOP_LOOK: Duration = Duration::from_millis(200);
 
+/// Whether native code records here: it covers own windows, leaves out own clicks and knows the titles of windows.
+pub const IS_NATIVE: bool = false;
 pub(in crate::sources) const SCRAP_CANNOT: [&str; 0] = [];
 pub(in crate::sources) const UNNAMED_KEYS: [(u32, &str); 0] = [];
 

@@ -12,6 +12,8 @@ use crate::sources::{
     Flash, InputBackend, InputSource, Own, ScreenBackend, ScreenSource, SourceError, portable, x11,
 };
 
+/// Whether native code records here: it covers own windows, leaves out own clicks and knows the titles of windows.
+pub const IS_NATIVE: bool = true;
 /// What `scrap` cannot give here, besides what it cannot anywhere.
 pub(in crate::sources) const SCRAP_CANNOT: [&str; 1] =
     ["privacy on a shared computer: its other users can read the pictures in memory while they are taken"];

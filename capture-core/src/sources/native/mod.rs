@@ -6,8 +6,8 @@ mod here;
 
 use super::{ElementSource, InputBackend, InputSource, Own, ScreenBackend, ScreenSource, WindowSource};
 
+pub use here::{IS_NATIVE, find_desktop, open_desktop, open_flash, open_screen, stir_input};
 pub(super) use here::{SCRAP_CANNOT, UNNAMED_KEYS, key_symbol, silence_audio_library};
-pub use here::{find_desktop, open_desktop, open_flash, open_screen, stir_input};
 
 /// The sources of the desktop this program runs on.
 pub struct Desktop {
