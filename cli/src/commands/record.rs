@@ -74,10 +74,13 @@ pub(crate) fn run(arguments: Record) -> Result<Done> {
     say(&format!("recording {} (typed passwords are recorded, too)", recorder.session_id()));
     let (reason, mut is_lossy) = watch(&recorder, &signals, keys.as_ref(), arguments.seconds);
     drop(keys);
-    let status = recorder.status();
-    is_lossy |= status.tracks.iter().any(|track| track.drops > 0);
+    let tracks = recorder.status().tracks;
     let recorded = recorder.stop(reason, arguments.outcome.map(Into::into), None)?;
     say(&format!("recorded {} in {}", clock_text(recorded.length_nanos), size_text(recorded.bytes)));
+    for track in tracks.iter().filter(|track| track.drops > 0) {
+        is_lossy = true;
+        say(&format!("{}: {} samples lost under load", track.track, track.drops));
+    }
     let path = if arguments.no_seal { recorded.path } else { seal_or_keep(&recorded.path) };
     finish_recovery(recovery);
     // Whoever wanted the path may be gone; the recording is as good.
