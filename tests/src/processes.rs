@@ -2,15 +2,26 @@
 
 use std::collections::HashMap;
 use std::process::Child;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::desktop::let_pass;
 
 /// A program that ends with what holds it.
 pub struct Ended(pub Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended by itself, or with its display.
+        // Asked first, so that it ends what it has started itself. It may have ended already, or with its display.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        for _ in 0..100 {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            let_pass(Duration::from_millis(10));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
