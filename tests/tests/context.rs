@@ -126,7 +126,18 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
     let click = |place: &[String; 2]| -> Result<()> {
-        desktop.xdotool(&["mousemove", &place[0], &place[1], "click", "1"])?;
+        // As a hand does it.
+        desktop.xdotool(&[
+            "mousemove",
+            &place[0],
+            &place[1],
+            "mousedown",
+            "1",
+            "sleep",
+            "0.12",
+            "mouseup",
+            "1",
+        ])?;
         // So that no two are a double click.
         let_pass(Duration::from_millis(700));
         Ok(())
@@ -145,8 +156,9 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     // As no hand does it: the menu may be gone when it is asked for; what was beneath it was not clicked.
     click(&form.middle_of("file")?)?;
     assert!(form.happens()?["open"].is_object());
-    click(&open)?;
+    desktop.xdotool(&["mousemove", &open[0], &open[1], "click", "1"])?;
     assert_eq!(form.happens()?, "opened");
+    let_pass(Duration::from_millis(700));
     // Whoever types is not disturbed.
     click(&form.middle_of("name")?)?;
     let save = form.middle_of("save")?;
@@ -157,7 +169,7 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     click(&["800".into(), "560".into()])?;
     click(&["990".into(), "10".into()])?;
     // A menu that hangs below nothing: what it covers was not clicked.
-    desktop.xdotool(&["mousemove", &save[0], &save[1], "click", "3"])?;
+    desktop.xdotool(&["mousemove", &save[0], &save[1], "mousedown", "3", "sleep", "0.12", "mouseup", "3"])?;
     form.learn()?;
     let cut = form.middle_of("cut")?;
     desktop.xdotool(&["mousemove", &cut[0], &cut[1], "mousedown", "1", "sleep", "0.2", "mouseup", "1"])?;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
 use std::time::Duration;
 
 use praxis_bundle::Track;
@@ -20,6 +21,8 @@ use crate::sources::{ElementSource, Stop};
 
 /// Longest from a press to its answer.
 const DEADLINE_NANOS: u64 = 400_000_000;
+/// So long after it happened a release has been heard of.
+const HEARD_WITHIN: Duration = Duration::from_millis(10);
 /// Who pressed a key so shortly before is typing.
 const TYPING_NANOS: u64 = 500_000_000;
 /// How often the stop switch is looked at, and how often whoever answers is asked for proof of life.
@@ -42,28 +45,37 @@ pub(super) struct Clicks {
     presses: Sender<Press>,
     /// What was shown from which session time on, the newest last; each from the top down.
     shown: Mutex<VecDeque<(u64, Vec<Window>)>>,
-    /// Session time of the newest key, plus one; zero for none.
-    typed_nanos: Arc<AtomicU64>,
+    newest: Arc<Newest>,
+}
+
+/// What may spoil an answer: session times of the newest of each kind, plus one; zero for none.
+#[derive(Default)]
+struct Newest {
+    key: AtomicU64,
+    release: AtomicU64,
 }
 
 /// The asking thread's end.
 pub(super) struct Asker {
     source: Box<dyn ElementSource>,
     presses: Receiver<Press>,
-    typed_nanos: Arc<AtomicU64>,
+    newest: Arc<Newest>,
 }
 
 /// The two ends of a line from input to a source of elements.
 pub(super) fn line(source: Box<dyn ElementSource>) -> (Clicks, Asker) {
     let (sender, presses) = channel();
-    let typed_nanos: Arc<AtomicU64> = Arc::default();
-    let clicks = Clicks { presses: sender, shown: Mutex::default(), typed_nanos: typed_nanos.clone() };
-    (clicks, Asker { source, presses, typed_nanos })
+    let newest: Arc<Newest> = Arc::default();
+    let clicks = Clicks { presses: sender, shown: Mutex::default(), newest: newest.clone() };
+    (clicks, Asker { source, presses, newest })
 }
 
 impl Clicks {
     /// A pointer event of a session time.
     pub(super) fn pointer(&self, nanos: u64, message: &PointerMessage) {
+        if message.kind == PointerKind::Release {
+            self.newest.release.store(nanos + 1, Ordering::Relaxed);
+        }
         if message.kind == PointerKind::Press {
             let (x_px, y_px) = (message.x_px, message.y_px);
             let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +100,7 @@ impl Clicks {
     /// A key event of a session time. Modifiers go with clicks: they are no typing.
     pub(super) fn key(&self, nanos: u64, message: &KeyMessage) {
         if message.kind == KeyKind::Press && !is_modifier(&message.keysym) {
-            self.typed_nanos.store(nanos + 1, Ordering::Relaxed);
+            self.newest.key.store(nanos + 1, Ordering::Relaxed);
         }
     }
 }
@@ -122,12 +134,14 @@ impl Asker {
     fn answer(&mut self, context: &Context, press: &Press) {
         let give_up = || {
             let now = context.clock.now_nanos();
-            let typed = self.typed_nanos.load(Ordering::Relaxed).checked_sub(1);
+            let typed = self.newest.key.load(Ordering::Relaxed).checked_sub(1);
             match () {
                 () if typed.is_some_and(|typed| now.saturating_sub(typed) < TYPING_NANOS) => {
                     Some(ElementAbsence::Typing)
                 }
                 () if now.saturating_sub(press.nanos) > DEADLINE_NANOS => Some(ElementAbsence::Late),
+                // Buttons and menus act when the button comes up: what is there then may be what came of it.
+                () if self.newest.release.load(Ordering::Relaxed) > press.nanos => Some(ElementAbsence::Late),
                 () => None,
             }
         };
@@ -135,6 +149,16 @@ impl Asker {
             Some(why) => Err(why),
             None => self.source.at(press.x_px, press.y_px, press.window, &give_up),
         };
+        let answered = context.clock.now_nanos();
+        let found = found.and_then(|element| {
+            sleep(HEARD_WITHIN);
+            let released = self.newest.release.load(Ordering::Relaxed);
+            if (press.nanos + 1..=answered).contains(&released) {
+                Err(ElementAbsence::Late)
+            } else {
+                Ok(element)
+            }
+        });
         let (element, absent) = match found {
             Ok(element) => (Some(element), None),
             Err(why) => (None, Some(why)),

@@ -19,7 +19,7 @@ pub(crate) use here::{
     BeforeSleep, boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, wall_nanos,
 };
 pub use here::{NO_DATA_FOLDER, NO_SETTINGS_FOLDER};
-pub(crate) use permissions::refuse_without;
+pub(crate) use permissions::allowed;
 pub use permissions::{NeededFor, Permission, permissions};
 
 /// The operating system this program runs on, as the manifest has it: never its name, its user or a path.

@@ -6,7 +6,6 @@
 use std::sync::Once;
 
 use super::here;
-use crate::sources::SourceError;
 
 /// Leave that a system gives or withholds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +37,10 @@ pub fn permissions() -> Vec<Permission> {
     here::permissions()
 }
 
-/// Refuses what the system does not allow.
-pub(crate) fn refuse_without(needed_for: NeededFor) -> Result<(), SourceError> {
+/// Whether the system allows something; the error says where to allow it.
+pub(crate) fn allowed(needed_for: NeededFor) -> Result<(), String> {
     static ASKED: Once = Once::new();
-    refuse(&permissions(), needed_for).inspect_err(|_| {
+    check(&permissions(), needed_for).inspect_err(|_| {
         if needed_for == NeededFor::Desktop {
             // Shows the person the system's own question, which it answers with its settings.
             ASKED.call_once(here::ask_for_desktop);
@@ -49,10 +48,10 @@ pub(crate) fn refuse_without(needed_for: NeededFor) -> Result<(), SourceError> {
     })
 }
 
-fn refuse(permissions: &[Permission], needed_for: NeededFor) -> Result<(), SourceError> {
+fn check(permissions: &[Permission], needed_for: NeededFor) -> Result<(), String> {
     let withheld = |each: &&Permission| each.needed_for == needed_for && each.is_given == Some(false);
     let ways: Vec<_> = permissions.iter().filter(withheld).map(|each| each.way).collect();
-    if ways.is_empty() { Ok(()) } else { Err(SourceError::Unavailable(ways.join("; "))) }
+    if ways.is_empty() { Ok(()) } else { Err(ways.join("; ")) }
 }
 
 #[cfg(test)]
@@ -69,10 +68,10 @@ mod tests {
             permission("allow the voice", NeededFor::Microphone, None),
             permission("allow control", NeededFor::Nothing, Some(false)),
         ];
-        let refused = refuse(&permissions, NeededFor::Desktop).unwrap_err();
-        assert_eq!(refused.to_string(), "allow the screen; allow the keys");
+        let refused = check(&permissions, NeededFor::Desktop);
+        assert_eq!(refused, Err("allow the screen; allow the keys".into()));
         // The system itself asks when it is used.
-        assert!(refuse(&permissions, NeededFor::Microphone).is_ok());
-        assert!(refuse(&permissions[2..], NeededFor::Desktop).is_ok());
+        assert_eq!(check(&permissions, NeededFor::Microphone), Ok(()));
+        assert_eq!(check(&permissions[2..], NeededFor::Desktop), Ok(()));
     }
 }

@@ -14,7 +14,7 @@ use praxis_bundle::manifest::Backend;
 use crate::clock::SharedTime;
 use crate::sources::native::silence_audio_library;
 use crate::sources::{AudioEvent, AudioSource, SourceError, Stop};
-use crate::system::{NeededFor, refuse_without};
+use crate::system::{NeededFor, allowed};
 
 /// Longest to wait for the first samples: a sound server that woke up for us takes up to two seconds.
 const FIRST_SAMPLES: Duration = Duration::from_secs(5);
@@ -143,7 +143,7 @@ impl Microphone {
     }
 
     fn open_wanted(time: SharedTime, wanted: Wanted, rate_hz: u32) -> Result<Self, SourceError> {
-        refuse_without(NeededFor::Microphone)?;
+        allowed(NeededFor::Microphone).map_err(SourceError::Unavailable)?;
         let stream = Stream::start(&time, &wanted, rate_hz);
         let Opened { device, rate_hz, host, first } = stream.opened(&Stop::default())?;
         Ok(Self { time, wanted, device, rate_hz, host, stream, first: Some(first) })

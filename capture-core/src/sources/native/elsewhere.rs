@@ -10,7 +10,7 @@ use xkeysym::Keysym;
 use super::{Choice, Desktop};
 use crate::clock::SharedTime;
 use crate::sources::{Flash, ScreenSource, SourceError, Stop, WindowEvent, WindowSource, portable};
-use crate::system::{NeededFor, refuse_without};
+use crate::system::{NeededFor, allowed};
 
 /// How often a source that has nothing to tell looks at the stop switch.
 const STOP_LOOK: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub(in crate::sources) const UNNAMED_KEYS: [(u32, &str); 0] = [];
 /// # Errors
 /// `Unavailable` if the screen cannot be captured, or the system does not allow it, with what to do.
 pub fn open_desktop(time: &SharedTime, _: &Choice) -> Result<Desktop, SourceError> {
-    refuse_without(NeededFor::Desktop)?;
+    allowed(NeededFor::Desktop).map_err(SourceError::Unavailable)?;
     let program = std::env::current_exe()
         .map_err(|error| SourceError::Unavailable(format!("this program does not find itself ({error})")))?;
     let settings = (Keyboard { layouts: Vec::new() }, PointerSettings::default());
@@ -68,7 +68,7 @@ pub fn find_desktop() -> Result<(), SourceError> {
 /// As [`open_desktop`].
 pub fn open_screen(time: &SharedTime) -> Result<Box<dyn ScreenSource>, SourceError> {
     // Input as well: who looks here is about to record.
-    refuse_without(NeededFor::Desktop)?;
+    allowed(NeededFor::Desktop).map_err(SourceError::Unavailable)?;
     Ok(Box::new(portable::Screen::open(time.clone(), None)?))
 }
 

@@ -2,22 +2,24 @@
 //!
 //! The X server says whose window is there, the accessibility bus which of its clients that process is. From its window the
 //! search goes down, each step a question to the program itself, which may be slow or hang: it is given up when the caller
-//! says so.
+//! says so. Where programs contradict themselves or the X server, nothing is told: no element is better than a wrong one.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use atspi::proxy::accessible::AccessibleProxy;
+use atspi::proxy::application::ApplicationProxy;
 use atspi::proxy::bus::BusProxy;
 use atspi::proxy::component::ComponentProxy;
 use atspi::proxy::text::TextProxy;
 use atspi::proxy::value::ValueProxy;
 use atspi::{CoordType, Interface, ObjectRefOwned, RelationType, Role, State};
+use futures_util::future::join_all;
 use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::{Element, ElementAbsence, Rect};
 use x11rb::connection::{Connection as _, RequestConnection as _};
 use x11rb::protocol::res;
-use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, Window};
 use x11rb::rust_connection::RustConnection;
 use zbus::Connection;
 use zbus::connection::Builder;
@@ -35,7 +37,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 /// Deepest that is gone down, and most children of one parent that are asked where they are.
 const MAX_DEPTH: usize = 60;
-const MAX_CHILDREN: usize = 80;
+const MAX_CHILDREN: usize = 200;
+/// Programs and the X server agree on the size of a window to so many pixels.
+const MAX_SIZE_ERROR_PX: u32 = 4;
 /// A menu bar is no deeper in its window than this.
 const MAX_DEPTH_OF_BAR: usize = 3;
 /// Longest name and value that are told, in characters.
@@ -52,12 +56,33 @@ pub struct Elements {
     bus: Result<Bus, String>,
 }
 
-/// A window on the screen, with its frame.
+/// A window on the screen.
 struct Shown {
     pid: u32,
+    /// With its frame.
     rect: Rect,
+    /// Width and height that its program may say it has: with the frame, without, and without its own shadow.
+    sizes: [(u32, u32); 3],
     /// Whether it is a menu or another window that the program placed by itself.
     is_menu: bool,
+}
+
+impl Shown {
+    /// Whether a program says of one of its windows that it is this. Who counts in other pixels than the X server does not.
+    fn is_like(&self, said: Rect) -> bool {
+        let is_near = |one: u32, other: u32| one.abs_diff(other) <= MAX_SIZE_ERROR_PX;
+        let is_size = |size: &(u32, u32)| is_near(size.0, said.width_px) && is_near(size.1, said.height_px);
+        is_within(said, self.rect) && self.sizes.iter().any(is_size)
+    }
+}
+
+/// What a program is made with, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Toolkit {
+    Gtk,
+    /// It does not know where its windows are.
+    Gtk4,
+    Other,
 }
 
 /// The accessibility bus.
@@ -117,16 +142,36 @@ impl Elements {
         let pid_of =
             |window| -> Result<_, X11Error> { Ok(pid_in(&pid_of(&self.display, window)?.reply()?.ids)) };
         let Some(pid) = pid_of(windows[windows.len() - 1])? else { return Ok(None) };
+        let mut own = top;
+        for window in &windows[1..] {
+            own = *window;
+            if pid_of(own)? == Some(pid) {
+                break;
+            }
+        }
         let is_unmanaged = self.display.get_window_attributes(top)?.reply()?.override_redirect;
-        let place = self.display.get_geometry(top)?.reply()?;
-        let borders = 2 * u32::from(place.border_width);
-        let rect = Rect {
-            x_px: place.x.into(),
-            y_px: place.y.into(),
-            width_px: u32::from(place.width) + borders,
-            height_px: u32::from(place.height) + borders,
-        };
-        Ok(Some(Shown { pid, rect, is_menu: is_unmanaged && pid_of(top)? == Some(pid) }))
+        let (rect, client) = (self.rect_of(top)?, self.rect_of(own)?);
+        let [across, down] = self.shadow_of(own)?;
+        let (width, height) = (client.width_px, client.height_px);
+        let without = (width.saturating_sub(across), height.saturating_sub(down));
+        let sizes = [(rect.width_px, rect.height_px), (width, height), without];
+        Ok(Some(Shown { pid, rect, sizes, is_menu: is_unmanaged && own == top }))
+    }
+
+    fn rect_of(&self, window: Window) -> Result<Rect, X11Error> {
+        let place = self.display.get_geometry(window)?.reply()?;
+        let length = |length: u16| u32::from(length) + 2 * u32::from(place.border_width);
+        let (width_px, height_px) = (length(place.width), length(place.height));
+        Ok(Rect { x_px: place.x.into(), y_px: place.y.into(), width_px, height_px })
+    }
+
+    /// How much of a window, across and down, is a shadow that its program paints.
+    fn shadow_of(&self, window: Window) -> Result<[u32; 2], X11Error> {
+        let name = self.display.intern_atom(false, b"_GTK_FRAME_EXTENTS")?.reply()?.atom;
+        let found = self.display.get_property(false, window, name, AtomEnum::CARDINAL, 0, 4)?.reply()?;
+        let sides: Vec<u32> = found.value32().map(Iterator::collect).unwrap_or_default();
+        let [left, right, top, bottom] = sides[..] else { return Ok([0, 0]) };
+        Ok([left.saturating_add(right), top.saturating_add(bottom)])
     }
 }
 
@@ -192,23 +237,48 @@ impl Bus {
     /// What a window shows at a place.
     async fn find(&mut self, shown: &Shown, place: (i32, i32)) -> zbus::Result<Option<Element>> {
         let Some(program) = self.program_of(shown.pid).await? else { return Ok(None) };
+        let toolkit = self.toolkit_of(&program).await;
+        if toolkit == Toolkit::Gtk4 {
+            return Ok(None);
+        }
         let windows = self.accessible(&program).await?.get_children().await?;
+        let mut outermost = None;
         if shown.is_menu {
             // One that is open hangs below the bar that it belongs to, but may be outside of it.
             for window in &windows {
-                if let Some(item) = self.menu_item_at(window, place).await {
-                    // A menu that was opened by itself is as large as its items.
-                    return Ok(Some(self.describe(&self.innermost(item, place).await).await?));
+                outermost = outermost.or(self.menu_item_at(window, place).await);
+            }
+        }
+        if outermost.is_none() {
+            for window in windows {
+                // A menu or a dialog may have closed by now, and the window beneath it is the same program's.
+                if self.is_at(&window, place).await && shown.is_like(self.rect_of(&window).await?) {
+                    outermost = Some(window);
+                    break;
                 }
             }
         }
-        for window in windows {
-            // A menu or a dialog may have closed by now, and the window beneath it is the same program's.
-            if self.is_at(&window, place).await && is_within(self.rect_of(&window).await?, shown.rect) {
-                return Ok(Some(self.describe(&self.innermost(window, place).await).await?));
-            }
+        let Some(outermost) = outermost else { return Ok(None) };
+        let Some(innermost) = self.innermost(outermost, toolkit, shown.is_menu, place).await else {
+            return Ok(None);
+        };
+        let found = self.describe(&innermost).await?;
+        // It may have moved or gone while it was looked at.
+        let is_there = found.rect.contains(place.0, place.1);
+        Ok(Some(found).filter(|found| is_there && (!shown.is_menu || is_within(found.rect, shown.rect))))
+    }
+
+    async fn toolkit_of(&self, program: &ObjectRefOwned) -> Toolkit {
+        let Ok(program) = self.proxy::<ApplicationProxy<'static>>(program).await else {
+            return Toolkit::Other;
+        };
+        let name = program.toolkit_name().await.unwrap_or_default();
+        let version = program.version().await.unwrap_or_default();
+        match (name.eq_ignore_ascii_case("gtk"), version.starts_with('4')) {
+            (true, true) => Toolkit::Gtk4,
+            (true, false) => Toolkit::Gtk,
+            (false, _) => Toolkit::Other,
         }
-        Ok(None)
     }
 
     /// The root of the tree of a process.
@@ -236,32 +306,97 @@ impl Bus {
         Ok(None)
     }
 
-    /// Goes down from something that is at a place to the innermost that is there.
-    async fn innermost(&self, outermost: ObjectRefOwned, place: (i32, i32)) -> ObjectRefOwned {
+    /// Goes down from something that is at a place to the innermost that is there; none if that is not certain.
+    async fn innermost(
+        &self,
+        outermost: ObjectRefOwned,
+        toolkit: Toolkit,
+        is_menu: bool,
+        place: (i32, i32),
+    ) -> Option<ObjectRefOwned> {
         let mut innermost = outermost;
         for _ in 0..MAX_DEPTH {
-            match self.child_at(&innermost, place).await {
+            let role = self.accessible(&innermost).await.ok()?.get_role().await.ok()?;
+            // Its list was opened by the press, in a window of its own.
+            if role == Role::ComboBox && !is_menu {
+                break;
+            }
+            match self.child_at(&innermost, toolkit, place).await? {
                 Some(child) if child != innermost => innermost = child,
                 _ => break,
             }
         }
-        innermost
+        Some(innermost)
     }
 
-    /// What of something is at a place: as it says itself or, where that is not shown, by asking each of its children.
-    async fn child_at(&self, parent: &ObjectRefOwned, place: (i32, i32)) -> Option<ObjectRefOwned> {
+    /// The topmost child of something at a place, if one is there; none if it is not certain which.
+    async fn child_at(
+        &self,
+        parent: &ObjectRefOwned,
+        toolkit: Toolkit,
+        place: (i32, i32),
+    ) -> Option<Option<ObjectRefOwned>> {
+        let children = self.accessible(parent).await.ok()?.get_children().await.ok()?;
+        let is_long = children.len() > MAX_CHILDREN;
+        let there = if is_long { Vec::new() } else { self.shown_at(children, place).await };
+        if toolkit == Toolkit::Gtk && !is_long {
+            // It paints them in their order; what it says itself is the first.
+            return Some(there.into_iter().next_back());
+        }
         let component: ComponentProxy<'_> = self.proxy(parent).await.ok()?;
         let said = component.get_accessible_at_point(place.0, place.1, CoordType::Screen).await.ok();
-        if let Some(said) = said.filter(|said| !said.is_null())
-            && self.is_at(&said, place).await
-        {
-            return Some(said);
+        let Some(said) = said.filter(|said| !said.is_null() && said != parent) else {
+            return (there.len() < 2).then(|| there.into_iter().next());
+        };
+        let child = self.child_towards(parent, said).await?;
+        let is_certain = there.last().is_none_or(|last| *last == child) && self.is_at(&child, place).await;
+        is_certain.then_some(Some(child))
+    }
+
+    /// Those of something's children that are shown at a place, in their order. What has no place of its own is looked through:
+    /// the view of what scrolls, and tabs, below which their pages hang.
+    async fn shown_at(&self, children: Vec<ObjectRefOwned>, place: (i32, i32)) -> Vec<ObjectRefOwned> {
+        let there = self.those_at(&children, place).await;
+        if !there.is_empty() {
+            return there;
         }
-        let children = self.accessible(parent).await.ok()?.get_children().await.ok()?;
-        for child in children.into_iter().take(MAX_CHILDREN) {
-            if self.is_at(&child, place).await {
+        let mut below = Vec::new();
+        for (child, rect) in
+            children.iter().zip(join_all(children.iter().map(|child| self.rect_of(child))).await)
+        {
+            let is_nowhere = rect.is_ok_and(|rect| rect.x_px == i32::MIN);
+            let Ok(accessible) = self.accessible(child).await else { continue };
+            if is_nowhere || accessible.get_role().await.is_ok_and(|role| role == Role::PageTab) {
+                below.extend(accessible.get_children().await.unwrap_or_default());
+            }
+        }
+        below.truncate(MAX_CHILDREN);
+        self.those_at(&below, place).await
+    }
+
+    async fn those_at(&self, objects: &[ObjectRefOwned], place: (i32, i32)) -> Vec<ObjectRefOwned> {
+        let are_there = join_all(objects.iter().map(|object| self.is_at(object, place))).await;
+        objects
+            .iter()
+            .zip(are_there)
+            .filter(|(_, is_there)| *is_there)
+            .map(|(object, _)| object.clone())
+            .collect()
+    }
+
+    /// The child of something below which something else is, or that itself.
+    async fn child_towards(
+        &self,
+        parent: &ObjectRefOwned,
+        descendant: ObjectRefOwned,
+    ) -> Option<ObjectRefOwned> {
+        let mut child = descendant;
+        for _ in 0..MAX_DEPTH {
+            let above = self.accessible(&child).await.ok()?.parent().await.ok()?;
+            if above == *parent {
                 return Some(child);
             }
+            child = above;
         }
         None
     }
