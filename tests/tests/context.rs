@@ -11,7 +11,7 @@ use praxis_capture_core::sources::x11;
 use praxis_tests::contract;
 use praxis_tests::desktop::{VirtualDesktop, inside_desktop, let_pass, wait_until};
 use praxis_tests::form::{Form, PYTHON};
-use praxis_tests::praxis::{Recording, events, ok, path};
+use praxis_tests::praxis::{Recording, events, info, ok, path};
 use praxis_tests::processes::Ended;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -115,6 +115,22 @@ fn elements_of_gtk_keep_the_contract() -> Result<()> {
         let save = Element { role, name, value: None, rect };
         contract::elements(&mut source, &save, (639, 479))
     })
+}
+
+#[test]
+fn a_display_that_is_gone_leaves_a_gap_of_elements() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(320, 240)?;
+    desktop.start_accessibility()?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
+    desktop.kill_display();
+    // Nothing is left to record, though the accessibility bus lives.
+    let (bundle, code) = recording.wait()?;
+    assert_eq!(code, Some(3), "data was lost, and that is said");
+    let info = info(&bundle)?;
+    let gaps = info["gaps"].as_array().context("no gaps")?;
+    ensure!(gaps.iter().any(|gap| gap["track"] == "elements" && gap["reason"] == "source_lost"), "{gaps:?}");
+    Ok(())
 }
 
 #[test]

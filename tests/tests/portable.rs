@@ -107,6 +107,29 @@ fn a_recorder_that_is_killed_leaves_no_helper() -> Result<()> {
 }
 
 #[test]
+fn a_helper_that_hangs_or_is_killed_is_said() -> Result<()> {
+    let desktop = VirtualDesktop::start(320, 240)?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none", "--input", "rdev"])?;
+    let pid = helpers(recording.child.id())?[0] as i32;
+    let helper = Pid::from_raw(pid).context("no process")?;
+    let says = |words: &str| {
+        wait_until(words, || Ok(std::fs::read_to_string(folder.path().join("log"))?.contains(words)))
+    };
+    kill_process(helper, Signal::STOP)?;
+    says("keys has shown no life for 3 seconds")?;
+    kill_process(helper, Signal::KILL)?;
+    says("the process that hears input has ended")?;
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    assert_eq!(code, Some(3), "data was lost, and that is said");
+    ok(&["check", path(&bundle)])?;
+    let info = info(&bundle)?;
+    let gaps = info["gaps"].as_array().context("no gaps")?;
+    ensure!(gaps.iter().any(|gap| gap["track"] == "keys" && gap["reason"] == "source_lost"), "{gaps:?}");
+    Ok(())
+}
+
+#[test]
 fn a_display_that_is_gone_ends_the_recording_and_the_file_is_sound() -> Result<()> {
     let mut desktop = VirtualDesktop::start(320, 240)?;
     let folder = tempfile::tempdir()?;

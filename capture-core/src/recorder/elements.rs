@@ -125,8 +125,13 @@ impl Asker {
             }
             match self.presses.recv_timeout(LOOK) {
                 Ok(press) => self.answer(context, &press),
-                Err(RecvTimeoutError::Timeout) if !stop.is_stopped() => {}
-                Err(_) => return,
+                Err(_) if stop.is_stopped() => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                // Input and windows are lost.
+                Err(RecvTimeoutError::Disconnected) => {
+                    let why = "no clicks are heard of any more";
+                    return context.lose(&[Track::Elements], GapReason::SourceLost, why);
+                }
             }
         }
     }

@@ -21,6 +21,8 @@ pub const HELPER: &str = "input-helper";
 /// What happened before the end is still told: the process ends when nothing was heard for so long, or after the longest time.
 const QUIET_NANOS: u64 = 30_000_000;
 const LOOK: Duration = Duration::from_millis(5);
+/// How often the helper says that it runs.
+const ALIVE_EVERY: Duration = Duration::from_millis(500);
 const MAX_LOOKS: usize = 30;
 
 /// What the helper says of one event.
@@ -33,6 +35,8 @@ pub(super) struct Heard {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum What {
+    /// Nothing: the helper runs.
+    Alive,
     Moved {
         x: f64,
         y: f64,
@@ -67,15 +71,17 @@ pub fn help() -> ExitCode {
         exit(0);
     });
     NEWEST_NANOS.store(SystemTime.boot_nanos(), Ordering::SeqCst);
+    spawn(|| {
+        loop {
+            say(&Heard { boot_nanos: SystemTime.boot_nanos(), what: What::Alive });
+            sleep(ALIVE_EVERY);
+        }
+    });
     let listened = rdev::listen(|event: Event| {
         let boot_nanos = SystemTime.boot_nanos();
         NEWEST_NANOS.store(boot_nanos, Ordering::SeqCst);
-        let Some(what) = what(event) else { return };
-        let Ok(mut line) = serde_json::to_vec(&Heard { boot_nanos, what }) else { return };
-        line.push(b'\n');
-        let mut out = std::io::stdout().lock();
-        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-            exit(0);
+        if let Some(what) = what(event) {
+            say(&Heard { boot_nanos, what });
         }
     });
     match listened {
@@ -84,6 +90,16 @@ pub fn help() -> ExitCode {
             eprintln!("praxis {HELPER}: input cannot be heard ({error:?})");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn say(heard: &Heard) {
+    let Ok(mut line) = serde_json::to_vec(heard) else { return };
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        // Nobody hears it any more.
+        exit(0);
     }
 }
 

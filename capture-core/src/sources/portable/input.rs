@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
@@ -26,6 +26,8 @@ const STOP_LOOK: Duration = Duration::from_millis(50);
 const ALIVE_EVERY_NANOS: u64 = 1_000_000_000;
 /// How often a helper that does not hear yet is asked again.
 const EARLY_LOOK: Duration = Duration::from_millis(5);
+/// A helper that has said nothing for so long hangs: it says twice a second that it runs.
+const HANGS_AFTER_NANOS: u64 = 1_500_000_000;
 /// Longest that a helper may take to end before it is killed.
 const END_WITHIN_NANOS: u64 = 200_000_000;
 /// Modifiers by the symbols of their keys.
@@ -73,7 +75,7 @@ impl Input {
         let cannot = |why: &dyn std::fmt::Display| SourceError::Lost(format!("input cannot be heard: {why}"));
         let mut child = command.spawn().map_err(|error| cannot(&error))?;
         let stdin = Mutex::new(child.stdin.take());
-        Ok(Helper { time: self.time.clone(), child: Mutex::new(child), stdin })
+        Ok(Helper { time: self.time.clone(), child: Mutex::new(child), stdin, said_nanos: AtomicU64::new(0) })
     }
 
     /// Proves life and, when told to stop, has the helper end.
@@ -85,11 +87,13 @@ impl Input {
         is_over: &AtomicBool,
     ) -> Result<(), SourceError> {
         let pid = helper.pid();
+        let says_so =
+            |now: u64| now.saturating_sub(helper.said_nanos.load(Ordering::SeqCst)) < HANGS_AFTER_NANOS;
         let (mut next_alive, mut is_heard) = (0, false);
         while !stop.is_stopped() && !is_over.load(Ordering::SeqCst) {
             let now = self.time.boot_nanos();
             if now >= next_alive {
-                is_heard = self.beside(|beside| beside.hears(pid))?.unwrap_or(true);
+                is_heard = says_so(now) && self.beside(|beside| beside.hears(pid))?.unwrap_or(true);
                 if is_heard {
                     sink(InputEvent::Alive);
                     next_alive = now + ALIVE_EVERY_NANOS;
@@ -109,6 +113,8 @@ struct Helper {
     time: SharedTime,
     child: Mutex<Child>,
     stdin: Mutex<Option<ChildStdin>>,
+    /// When it spoke last, by the boot clock.
+    said_nanos: AtomicU64,
 }
 
 impl Helper {
@@ -177,6 +183,7 @@ impl InputSource for Input {
             for heard in
                 lines.map_while(Result::ok).filter_map(|line| serde_json::from_str::<Heard>(&line).ok())
             {
+                helper.said_nanos.store(this.time.boot_nanos(), Ordering::SeqCst);
                 let nanos = heard.boot_nanos.min(this.time.boot_nanos());
                 hand.hear(heard.what).into_iter().for_each(|event| sink(event(nanos)));
             }
@@ -187,7 +194,7 @@ impl InputSource for Input {
         match stop.is_stopped() {
             true => Ok(()),
             false => Err(SourceError::Lost(
-                "the process that hears input has ended: the display may be gone".into(),
+                "the process that hears input has ended: stop, and begin another recording".into(),
             )),
         }
     }
@@ -209,6 +216,7 @@ impl Hand {
     /// An event as ours, once it has a time.
     fn hear(&mut self, what: What) -> Option<impl FnOnce(u64) -> InputEvent + use<>> {
         let message = match what {
+            What::Alive => return None,
             What::Moved { x, y } => {
                 self.place = Some((x as i32, y as i32));
                 Message::Pointer(self.pointer(PointerKind::Move)?)
