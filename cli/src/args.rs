@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Prove that screen, keys, pointer, microphone, disk and clock work, by capturing each
+    /// Prove that screen, keys, pointer, windows, elements, microphone, disk and clock work, by trying each
     #[command(after_help = "Example:\n  praxis doctor --mic default")]
     Doctor(Doctor),
     /// Measure how far screen, keys and voice are apart on this machine; later bundles carry the figures

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Doctor) -> Result<Done> {
                 }
             }
         }
-        Err(error) => report.line("screen, keys, pointer, windows", Err(error.to_string()))?,
+        Err(error) => report.line("screen, keys, pointer, windows, elements", Err(error.to_string()))?,
     }
     if arguments.mic == "none" {
         print("–  microphone: not tried")?;

@@ -70,7 +70,7 @@ fn print_info(info: &Info, is_held: bool, out: &mut impl Write) -> std::io::Resu
         _ if is_held => "being recorded or sealed",
         (true, _) => "sealed",
         (false, true) => "not sealed",
-        (false, false) => "interrupted: praxis list recovers it",
+        (false, false) => "interrupted: praxis recover makes it whole (and praxis list, in the library)",
     };
     writeln!(out, "session   {}", info.manifest.session_id)?;
     writeln!(out, "title     {}", info.manifest.title.as_deref().map_or("–".into(), printable))?;

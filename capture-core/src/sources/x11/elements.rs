@@ -45,6 +45,8 @@ const MAX_DEPTH_OF_BAR: usize = 3;
 /// Longest name and value that are told, in characters.
 const MAX_NAME: usize = 500;
 const MAX_VALUE: i32 = 200;
+/// What is known of no program, by the name of what it is made with.
+const NOT_TOLD: &str = "elements of programs that do not speak AT-SPI, of GTK 4, and of those that are scaled; what was there before the press";
 const ROOT: &str = "/org/a11y/atspi/accessible/root";
 const REGISTRY: &str = "org.a11y.atspi.Registry";
 
@@ -110,7 +112,7 @@ impl Elements {
                 Ok(Err(error)) => {
                     // The person's folders may be in it: it is not for the manifest.
                     tracing::debug!(%error, "no accessibility bus");
-                    Err("the session has no accessibility bus (package at-spi2-core)".to_owned())
+                    Err("there is no accessibility bus (package at-spi2-core, found by DBUS_SESSION_BUS_ADDRESS)".to_owned())
                 }
                 Err(_) => Err("the accessibility bus does not answer".into()),
             }
@@ -178,9 +180,7 @@ impl Elements {
 impl ElementSource for Elements {
     fn backend(&self) -> Backend {
         let (tracks, cannot) = match &self.bus {
-            Ok(_) => {
-                (vec!["elements".to_owned()], "elements of programs that do not speak AT-SPI".to_owned())
-            }
+            Ok(_) => (vec!["elements".to_owned()], NOT_TOLD.to_owned()),
             Err(why) => (Vec::new(), format!("elements: {why}")),
         };
         Backend { tracks, name: "at-spi".into(), cannot: vec![cannot] }
