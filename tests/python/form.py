@@ -1,6 +1,5 @@
 """A form of GTK: says on one line of JSON where each of its widgets is, and then what happens to them."""
 
-import json
 import sys
 import time
 
@@ -9,9 +8,7 @@ import gi
 gi.require_version("Gtk", "3.0")
 from gi.repository import GLib, Gtk  # noqa: E402
 
-
-def say(what):
-    print(json.dumps(what), flush=True)
+from told import rect_of, say  # noqa: E402
 
 
 window = Gtk.Window(title="form")
@@ -52,14 +49,6 @@ save.connect("button-press-event", lambda _, event: event.button == 3 and (conte
 
 for widget in (bar, row, password, amount, agree, save, sleep):
     column.pack_start(widget, False, False, 0)
-
-
-def rect_of(widget):
-    _, left, top = widget.get_window().get_origin()
-    place = widget.get_allocation()
-    has_window = widget.get_has_window() and not isinstance(widget, (Gtk.Entry, Gtk.MenuItem))
-    x, y = (left, top) if has_window else (left + place.x, top + place.y)
-    return {"x_px": x, "y_px": y, "width_px": place.width, "height_px": place.height}
 
 
 def tell():

@@ -1,4 +1,4 @@
-//! A form of GTK, which says where its widgets are and what happens to them.
+//! Windows of GTK, which say where their widgets are and what happens to them.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines};
@@ -22,12 +22,13 @@ pub struct Form {
 }
 
 impl Form {
-    /// Starts it by a command for [`PYTHON`], and waits until it is shown.
+    /// Starts a script of `tests/python` by a command for [`PYTHON`], and waits until its window is shown.
     ///
     /// # Errors
     /// If it does not come up.
-    pub fn start(mut python: Command) -> Result<Self> {
-        python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/form.py")).stdout(Stdio::piped());
+    pub fn start(mut python: Command, script: &str) -> Result<Self> {
+        let script = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/python/{}"), script);
+        python.arg(script).stdout(Stdio::piped());
         let mut program = Ended(python.spawn()?);
         let said = BufReader::new(program.0.stdout.take().context("no stdout")?).lines();
         let mut form = Self { _program: program, said, rects: HashMap::new() };

@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
     compare(&desktop, false)?;
     let mut desktop = VirtualDesktop::start(1920, 1080)?;
     desktop.start_accessibility()?;
-    let form = Form::start(desktop.command(PYTHON))?;
+    let form = Form::start(desktop.command(PYTHON), "form.py")?;
     let place = form.middle_of("name")?;
     desktop.xdotool(&["mousemove", &place[0], &place[1], "click", "1"])?;
     println!("a click into a field of GTK and a key 18 to 50 ms later, with an accessibility bus");

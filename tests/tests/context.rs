@@ -109,7 +109,7 @@ fn elements_of_gtk_keep_the_contract() -> Result<()> {
         let mut bus = Command::new("/usr/libexec/at-spi-bus-launcher");
         bus.arg("--launch-immediately").stdout(Stdio::null()).stderr(Stdio::null());
         let _bus = Ended(bus.spawn().context("at-spi2-core: run scripts/setup")?);
-        let form = Form::start(Command::new(PYTHON))?;
+        let form = Form::start(Command::new(PYTHON), "form.py")?;
         let mut source = x11::Elements::open(None)?;
         let (role, name, rect) = ("button".into(), "Save".into(), form.rects["save"]);
         let save = Element { role, name, value: None, rect };
@@ -137,7 +137,7 @@ fn a_display_that_is_gone_leaves_a_gap_of_elements() -> Result<()> {
 fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> Result<()> {
     let mut desktop = VirtualDesktop::start(1000, 700)?;
     desktop.start_accessibility()?;
-    let mut form = Form::start(desktop.command(PYTHON))?;
+    let mut form = Form::start(desktop.command(PYTHON), "form.py")?;
     desktop.terminal(560, 360, &["cat"])?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
@@ -239,5 +239,60 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     let save: Vec<_> = save.filter(|action| action["element"]["name"] == "Save").collect();
     assert_eq!((save.len(), &save[0]["kind"]), (2, &"click".into()));
     ensure!(ok(&["actions", path(&bundle)])?.contains(", button Save"));
+    Ok(())
+}
+
+#[test]
+fn what_lies_on_top_was_clicked_and_not_what_it_covers() -> Result<()> {
+    let mut desktop = VirtualDesktop::start(1000, 700)?;
+    desktop.start_accessibility()?;
+    let mut layers = Form::start(desktop.command(PYTHON), "layers.py")?;
+    let folder = tempfile::tempdir()?;
+    let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
+    let click = |place: &[String; 2]| -> Result<()> {
+        // As a hand does it.
+        desktop.xdotool(&[
+            "mousemove",
+            &place[0],
+            &place[1],
+            "mousedown",
+            "1",
+            "sleep",
+            "0.12",
+            "mouseup",
+            "1",
+        ])?;
+        // So that no two are a double click.
+        let_pass(Duration::from_millis(700));
+        Ok(())
+    };
+    click(&layers.middle_of("page")?)?;
+    click(&layers.middle_of("above")?)?;
+    assert_eq!([layers.happens()?, layers.happens()?], ["On the page", "Above"]);
+    click(&layers.middle_of("more")?)?;
+    layers.learn()?;
+    click(&layers.middle_of("inside")?)?;
+    assert_eq!(layers.happens()?, "Inside");
+    // The press opens its list, which is another thing.
+    click(&layers.middle_of("fruit")?)?;
+    assert_eq!(layers.happens()?, "fruits");
+    let (bundle, code) = recording.stop(Signal::INT)?;
+    ensure!(code == Some(0), "exit code {code:?}");
+    let told = events(&bundle, &["elements"])?;
+    let known = |told: &Value| {
+        let element = &told["element"];
+        (element["role"].clone(), element["name"].clone(), element["rect"].clone())
+    };
+    let is = |role: &str, name: &str, widget: &str| -> Result<(Value, Value, Value)> {
+        Ok((role.into(), name.into(), serde_json::to_value(layers.rects[widget])?))
+    };
+    let expected = [
+        is("button", "On the page", "page")?,
+        is("button", "Above", "above")?,
+        is("toggle button", "More", "more")?,
+        is("button", "Inside", "inside")?,
+        is("combo box", "cherry", "fruit")?,
+    ];
+    assert_eq!(told.iter().map(known).collect::<Vec<_>>(), expected);
     Ok(())
 }

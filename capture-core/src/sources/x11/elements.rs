@@ -246,7 +246,10 @@ impl Bus {
         if shown.is_menu {
             // One that is open hangs below the bar that it belongs to, but may be outside of it.
             for window in &windows {
-                outermost = outermost.or(self.menu_item_at(window, place).await);
+                outermost = self.menu_item_at(window, place).await;
+                if outermost.is_some() {
+                    break;
+                }
             }
         }
         if outermost.is_none() {
