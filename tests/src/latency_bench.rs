@@ -83,7 +83,7 @@ fn compare(desktop: &VirtualDesktop, has_clicks: bool) -> Result<()> {
     Ok(())
 }
 
-/// Types keys into the active window, each after a click where the pointer is; milliseconds until each was painted.
+/// Types keys into the active window, each after a press of the button where the pointer is if asked to; milliseconds until each was painted.
 fn type_keys(desktop: &VirtualDesktop, random: &mut Random, has_clicks: bool) -> Result<Vec<f64>> {
     let (connection, screen) = x11rb::connect(Some(&desktop.display))?;
     let root = connection.setup().roots[screen].root;
@@ -94,9 +94,8 @@ fn type_keys(desktop: &VirtualDesktop, random: &mut Random, has_clicks: bool) ->
     let mut millis = Vec::new();
     for _ in 0..KEYS {
         if has_clicks {
-            for event in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
-                connection.xtest_fake_input(event, 1, 0, root, 0, 0, 0)?;
-            }
+            // Held until the key was painted: nothing is asked of a program whose button is up again.
+            connection.xtest_fake_input(BUTTON_PRESS_EVENT, 1, 0, root, 0, 0, 0)?;
             connection.flush()?;
             let_pass(Duration::from_millis(18 + random.below(32)));
         }
@@ -109,6 +108,9 @@ fn type_keys(desktop: &VirtualDesktop, random: &mut Random, has_clicks: bool) ->
         while !matches!(connection.wait_for_event()?, Event::DamageNotify(_)) {}
         millis.push((boot_nanos() - pressed) as f64 / 1e6);
         connection.xtest_fake_input(KEY_RELEASE_EVENT, KEYCODE, 0, root, 0, 0, 0)?;
+        if has_clicks {
+            connection.xtest_fake_input(BUTTON_RELEASE_EVENT, 1, 0, root, 0, 0, 0)?;
+        }
         connection.get_input_focus()?.reply().context("the display")?;
         let_pass(Duration::from_millis(80 + random.below(60)));
     }

@@ -103,6 +103,13 @@ fn every_action_has_the_window_that_it_went_to() -> Result<()> {
     Ok(())
 }
 
+/// A click as a hand makes it, and time to the next one, so that no two are a double click.
+fn click_at(desktop: &VirtualDesktop, [x, y]: &[String; 2]) -> Result<()> {
+    desktop.xdotool(&["mousemove", x, y, "mousedown", "1", "sleep", "0.12", "mouseup", "1"])?;
+    let_pass(Duration::from_millis(700));
+    Ok(())
+}
+
 #[test]
 fn elements_of_gtk_keep_the_contract() -> Result<()> {
     inside_desktop("elements_of_gtk_keep_the_contract", || {
@@ -141,23 +148,7 @@ fn clicks_in_a_form_name_what_was_clicked_and_say_where_that_is_not_known() -> R
     desktop.terminal(560, 360, &["cat"])?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
-    let click = |place: &[String; 2]| -> Result<()> {
-        // As a hand does it.
-        desktop.xdotool(&[
-            "mousemove",
-            &place[0],
-            &place[1],
-            "mousedown",
-            "1",
-            "sleep",
-            "0.12",
-            "mouseup",
-            "1",
-        ])?;
-        // So that no two are a double click.
-        let_pass(Duration::from_millis(700));
-        Ok(())
-    };
+    let click = |place: &[String; 2]| click_at(&desktop, place);
     for widget in ["name", "password", "agree", "save"] {
         click(&form.middle_of(widget)?)?;
     }
@@ -249,23 +240,7 @@ fn what_lies_on_top_was_clicked_and_not_what_it_covers() -> Result<()> {
     let mut layers = Form::start(desktop.command(PYTHON), "layers.py")?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--mic", "none"])?;
-    let click = |place: &[String; 2]| -> Result<()> {
-        // As a hand does it.
-        desktop.xdotool(&[
-            "mousemove",
-            &place[0],
-            &place[1],
-            "mousedown",
-            "1",
-            "sleep",
-            "0.12",
-            "mouseup",
-            "1",
-        ])?;
-        // So that no two are a double click.
-        let_pass(Duration::from_millis(700));
-        Ok(())
-    };
+    let click = |place: &[String; 2]| click_at(&desktop, place);
     click(&layers.middle_of("page")?)?;
     click(&layers.middle_of("above")?)?;
     assert_eq!([layers.happens()?, layers.happens()?], ["On the page", "Above"]);

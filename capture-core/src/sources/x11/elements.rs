@@ -45,7 +45,7 @@ const MAX_DEPTH_OF_BAR: usize = 3;
 /// Longest name and value that are told, in characters.
 const MAX_NAME: usize = 500;
 const MAX_VALUE: i32 = 200;
-/// What is known of no program, by the name of what it is made with.
+/// What cannot be told, for the manifest.
 const NOT_TOLD: &str = "elements of programs that do not speak AT-SPI, of GTK 4, and of those that are scaled; what was there before the press";
 const ROOT: &str = "/org/a11y/atspi/accessible/root";
 const REGISTRY: &str = "org.a11y.atspi.Registry";
