@@ -33,7 +33,8 @@ pub(super) struct Devices {
     root: Window,
     /// Set on the devices of XTEST, through which programs type and click.
     xtest: u32,
-    /// Whoever holds it has noted all events that were received: they are received under the lock only.
+    /// Answers and events are received under the lock only, and events are noted before it is given back. So nobody who waits
+    /// for an event looks for one in vain, again and again, while somebody else waits for an answer.
     state: Mutex<State>,
 }
 
@@ -147,13 +148,14 @@ impl Devices {
         scrolled: &dyn Fn(Scrolled) -> Result<(), X11Error>,
     ) -> Result<(), X11Error> {
         wait_readable(&self.connection, timeout)?;
-        self.up_to_date(scrolled).map(drop)
+        self.note_events(&mut self.lock(), scrolled)
     }
 
     /// Has everything noted that devices have reported so far.
     pub(super) fn settle(&self, scrolled: &dyn Fn(Scrolled) -> Result<(), X11Error>) -> Result<(), X11Error> {
+        let mut state = self.lock();
         self.connection.get_input_focus()?.reply()?;
-        self.up_to_date(scrolled).map(drop)
+        self.note_events(&mut state, scrolled)
     }
 
     /// Where a key or button event of the core protocol comes from, by its kind, key or button, and time.
@@ -181,42 +183,35 @@ impl Devices {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn up_to_date(
+    fn note_events(
         &self,
+        state: &mut State,
         scrolled: &dyn Fn(Scrolled) -> Result<(), X11Error>,
-    ) -> Result<MutexGuard<'_, State>, X11Error> {
-        let mut state = self.lock();
+    ) -> Result<(), X11Error> {
         while let Some(event) = self.connection.poll_for_event()? {
             match event {
-                Event::XinputRawMotion(event) => self.note_motion(&mut state, &event, scrolled)?,
+                Event::XinputRawMotion(event) => self.note_motion(state, &event, scrolled)?,
                 Event::XinputRawKeyPress(event) => {
-                    self.note(&mut state, KEY_PRESS_EVENT, event.detail, event.time, event.sourceid, false)?;
+                    self.note(state, KEY_PRESS_EVENT, event.detail, event.time, event.sourceid, false)?;
                 }
                 Event::XinputRawKeyRelease(event) => {
-                    self.note(
-                        &mut state,
-                        KEY_RELEASE_EVENT,
-                        event.detail,
-                        event.time,
-                        event.sourceid,
-                        false,
-                    )?;
+                    self.note(state, KEY_RELEASE_EVENT, event.detail, event.time, event.sourceid, false)?;
                 }
                 Event::XinputRawButtonPress(event) => {
                     let is_emulated = event.flags.contains(PointerEventFlags::POINTER_EMULATED);
                     let (detail, millis, source) = (event.detail, event.time, event.sourceid);
-                    self.note(&mut state, BUTTON_PRESS_EVENT, detail, millis, source, is_emulated)?;
+                    self.note(state, BUTTON_PRESS_EVENT, detail, millis, source, is_emulated)?;
                 }
                 Event::XinputRawButtonRelease(event) => {
                     let is_emulated = event.flags.contains(PointerEventFlags::POINTER_EMULATED);
                     let (detail, millis, source) = (event.detail, event.time, event.sourceid);
-                    self.note(&mut state, BUTTON_RELEASE_EVENT, detail, millis, source, is_emulated)?;
+                    self.note(state, BUTTON_RELEASE_EVENT, detail, millis, source, is_emulated)?;
                 }
                 Event::XinputHierarchy(_) | Event::XinputDeviceChanged(_) => state.known.clear(),
                 _ => {}
             }
         }
-        Ok(state)
+        Ok(())
     }
 
     fn note(

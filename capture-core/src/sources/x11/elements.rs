@@ -14,7 +14,7 @@ use atspi::proxy::component::ComponentProxy;
 use atspi::proxy::text::TextProxy;
 use atspi::proxy::value::ValueProxy;
 use atspi::{CoordType, Interface, ObjectRefOwned, RelationType, Role, State};
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use praxis_bundle::manifest::Backend;
 use praxis_bundle::messages::{Element, ElementAbsence, Rect};
 use x11rb::connection::{Connection as _, RequestConnection as _};
@@ -34,7 +34,9 @@ use crate::sources::{ElementSource, SourceError};
 const OPEN_WITHIN: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How often the caller is asked whether to go on.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(1);
+/// So many questions wait at a program at once. A program paints nothing, GTK at least, while one waits.
+const QUESTIONS: usize = 2;
 /// Deepest that is gone down, and most children of one parent that are asked where they are.
 const MAX_DEPTH: usize = 60;
 const MAX_CHILDREN: usize = 200;
@@ -364,10 +366,8 @@ impl Bus {
             return there;
         }
         let mut below = Vec::new();
-        for (child, rect) in
-            children.iter().zip(join_all(children.iter().map(|child| self.rect_of(child))).await)
-        {
-            let is_nowhere = rect.is_ok_and(|rect| rect.x_px == i32::MIN);
+        for child in &children {
+            let is_nowhere = self.rect_of(child).await.is_ok_and(|rect| rect.x_px == i32::MIN);
             let Ok(accessible) = self.accessible(child).await else { continue };
             if is_nowhere || accessible.get_role().await.is_ok_and(|role| role == Role::PageTab) {
                 below.extend(accessible.get_children().await.unwrap_or_default());
@@ -378,13 +378,9 @@ impl Bus {
     }
 
     async fn those_at(&self, objects: &[ObjectRefOwned], place: (i32, i32)) -> Vec<ObjectRefOwned> {
-        let are_there = join_all(objects.iter().map(|object| self.is_at(object, place))).await;
-        objects
-            .iter()
-            .zip(are_there)
-            .filter(|(_, is_there)| *is_there)
-            .map(|(object, _)| object.clone())
-            .collect()
+        let looks = objects.iter().map(async |object| (object, self.is_at(object, place).await));
+        let looked: Vec<_> = stream::iter(looks).buffered(QUESTIONS).collect().await;
+        looked.into_iter().filter(|(_, is_there)| *is_there).map(|(object, _)| object.clone()).collect()
     }
 
     /// The child of something below which something else is, or that itself.

@@ -36,7 +36,8 @@ pub(super) struct Watcher {
     time: SharedTime,
     connection: RustConnection,
     root: Window,
-    /// Whoever holds it has noted all events that were received: they are received under the lock only.
+    /// Answers and events are received under the lock only, and events are noted before it is given back. So nobody who waits
+    /// for an event looks for one in vain, again and again, while somebody else waits for an answer.
     windows: Mutex<OwnWindows>,
 }
 
@@ -51,38 +52,44 @@ impl Watcher {
     /// Follows what happens until `timeout` is over, or for a moment.
     pub(super) fn follow(&self, timeout: Duration) -> Result<(), X11Error> {
         wait_readable(&self.connection, timeout)?;
-        self.up_to_date().map(drop)
+        self.note_events(&mut self.lock())
     }
 
-    /// The own windows as they are now.
-    fn up_to_date(&self) -> Result<MutexGuard<'_, OwnWindows>, X11Error> {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, OwnWindows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_events(&self, windows: &mut OwnWindows) -> Result<(), X11Error> {
         while let Some(event) = self.connection.poll_for_event()? {
             windows.note(&event, self.time.boot_nanos());
         }
-        windows.settle(&self.connection, self.time.boot_nanos())?;
-        Ok(windows)
+        windows.settle(&self.connection, self.time.boot_nanos())
     }
 
     /// Whether a click at that place and time went to an own window, or to its frame.
     pub(super) fn is_at(&self, x: i16, y: i16, nanos: u64) -> Result<bool, X11Error> {
+        self.has_click(&mut self.lock(), x, y, nanos)
+    }
+
+    fn has_click(&self, windows: &mut OwnWindows, x: i16, y: i16, nanos: u64) -> Result<bool, X11Error> {
         // The server knows about windows that let clicks through.
         let child = self.connection.translate_coordinates(self.root, self.root, x, y)?.reply()?.child;
-        let windows = self.up_to_date()?;
+        self.note_events(windows)?;
         Ok(windows.has(child) || windows.left_since(x.into(), y.into(), nanos.saturating_sub(STAMP_NANOS)))
     }
 
     /// Whether a key that was pressed at that time, the pointer being there, went to an own window.
     fn has_focus(&self, x: i16, y: i16, nanos: u64) -> Result<bool, X11Error> {
+        let mut windows = self.lock();
         let focus = self.connection.get_input_focus()?.reply()?.focus;
         let top = match focus {
             0 => None,
             focus if focus == u32::from(InputFocus::POINTER_ROOT) || focus == self.root => {
-                return self.is_at(x, y, nanos);
+                return self.has_click(&mut windows, x, y, nanos);
             }
             focus => outermost_around(&self.connection, self.root, focus)?,
         };
-        let windows = self.up_to_date()?;
+        self.note_events(&mut windows)?;
         let (got_nanos, lost_nanos) = windows.focus_nanos();
         let had_it = got_nanos <= nanos + STAMP_NANOS;
         let has_it = top.is_some_and(|top| windows.has(top));
