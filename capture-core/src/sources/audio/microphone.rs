@@ -26,8 +26,10 @@ const MONITOR: &str = ".monitor";
 const DEVICE_LOOK: Duration = Duration::from_secs(1);
 /// How often the stop switch is looked at.
 const STOP_LOOK: Duration = Duration::from_millis(100);
-/// Runs that may wait for us: about ten seconds of them.
-const QUEUE_RUNS: usize = 512;
+/// How many runs of samples are asked for: each costs the client of the sound server half a millisecond, whatever its length.
+const RUNS_PER_SECOND: u32 = 20;
+/// Runs that may wait for us.
+const QUEUE_RUNS: usize = 256;
 
 /// A run of samples on its way from the callback.
 struct Run {
@@ -266,8 +268,8 @@ fn start(
         ))
     };
     // Mono at our rate, where the sound server converts; else what the device has.
-    let converted =
-        StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size: BufferSize::Fixed(rate_hz / 50) };
+    let buffer_size = BufferSize::Fixed(rate_hz / RUNS_PER_SECOND);
+    let converted = StreamConfig { channels: 1, sample_rate: rate_hz, buffer_size };
     let first = open(&device, &converted, &time, to_us);
     let (stream, config) = match first {
         Ok(stream) => (stream, converted),
