@@ -1,10 +1,11 @@
 //! What recording costs the person at the keyboard: the time from a key to what it paints, without and with the recorder and
 //! once more without it, in turns. Real key events, real programs; the display says when it was painted.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
@@ -18,7 +19,7 @@ use x11rb::wrapper::ConnectionExt as _;
 use crate::desktop::{VirtualDesktop, boot_nanos, let_pass};
 use crate::form::{Form, PYTHON};
 use crate::kills::Random;
-use crate::praxis::Recording;
+use crate::praxis::{Recording, events};
 use crate::processes::Ended;
 
 /// What is compared. The second look without the recorder tells how far two figures of the same thing are apart.
@@ -28,6 +29,8 @@ const ROUNDS: usize = 6;
 const KEYS: usize = 150;
 /// Fewer, for they are further apart.
 const KEYS_AFTER_CLICKS: usize = 60;
+/// So long after the press of a button a key follows at the earliest.
+const KEY_AFTER_MILLIS: u64 = 18;
 /// The key that types "a".
 const KEYCODE: u8 = 38;
 
@@ -79,7 +82,8 @@ fn compare(desktop: &VirtualDesktop, has_clicks: bool) -> Result<()> {
             let_pass(Duration::from_secs(1));
             millis[arm].extend(type_keys(desktop, &mut random, has_clicks)?);
             if let Some(recording) = recording {
-                recording.stop(Signal::INT)?;
+                let (bundle, _) = recording.stop(Signal::INT)?;
+                ensure!(!has_clicks || is_asked(&bundle)?, "the program was not asked what was pressed");
             }
         }
     }
@@ -91,14 +95,24 @@ fn compare(desktop: &VirtualDesktop, has_clicks: bool) -> Result<()> {
     for (what, of) in ARMS.iter().zip(figures) {
         let [median, p95, p99] = of;
         println!(
-            "{what:20}: {} keys, median {median:.2} ms ({:+.2}), p95 {p95:.2} ms ({:+.2}), p99 {p99:.2} ms ({:+.2})",
-            count,
+            "{what:20}: {count} keys, median {median:.2} ms ({:+.2}), p95 {p95:.2} ms ({:+.2}), p99 {p99:.2} ms ({:+.2})",
             median - figures[0][0],
             p95 - figures[0][1],
             p99 - figures[0][2],
         );
     }
     Ok(())
+}
+
+/// Whether every press was asked about: a question that a key ended was given up later than one that was never put.
+fn is_asked(bundle: &Path) -> Result<bool> {
+    let told = events(bundle, &["elements"])?;
+    let was_put = |one: &serde_json::Value| {
+        let nanos = |name: &str| one[name].as_u64().unwrap_or_default();
+        !one["element"].is_null()
+            || nanos("session_time_nanos") > nanos("press_nanos") + KEY_AFTER_MILLIS * 1_000_000
+    };
+    Ok(told.len() == KEYS_AFTER_CLICKS && told.iter().all(was_put))
 }
 
 /// Types keys into the active window, each after a press of the button where the pointer is if asked to; milliseconds until each was painted.
@@ -116,7 +130,7 @@ fn type_keys(desktop: &VirtualDesktop, random: &mut Random, has_clicks: bool) ->
             let_pass(Duration::from_millis(500));
             connection.xtest_fake_input(BUTTON_PRESS_EVENT, 1, 0, root, 0, 0, 0)?;
             connection.flush()?;
-            let_pass(Duration::from_millis(18 + random.below(32)));
+            let_pass(Duration::from_millis(KEY_AFTER_MILLIS + random.below(32)));
         }
         connection.damage_subtract(damage, x11rb::NONE, x11rb::NONE)?;
         connection.sync()?;

@@ -28,8 +28,8 @@ const DEVICE_LOOK: Duration = Duration::from_secs(1);
 const STOP_LOOK: Duration = Duration::from_millis(100);
 /// How many runs of samples are asked for: each costs the client of the sound server half a millisecond, whatever its length.
 const RUNS_PER_SECOND: u32 = 20;
-/// Runs that may wait for us.
-const QUEUE_RUNS: usize = 256;
+/// Runs that may wait for us: several seconds of them also where a device gives a hundred a second.
+const QUEUE_RUNS: usize = 512;
 
 /// A run of samples on its way from the callback.
 struct Run {
