@@ -34,7 +34,7 @@ pub struct LiveWriter<W> {
     epoch_wall_nanos: u64,
     channels: Vec<Channel>,
     chunk: OpenChunk,
-    zstd: zstd::bulk::Compressor<'static>,
+    compressor: ChunkCompressor,
     sequences: BTreeMap<Track, u32>,
     bytes_written: u64,
     /// CRC-32 of all that was written.
@@ -50,14 +50,13 @@ impl<W: Write> LiveWriter<W> {
     /// # Errors
     /// `Io` if `out` fails.
     pub fn new(out: W, manifest: &Manifest, tracks: &[Track]) -> Result<Self> {
-        let zstd = zstd::bulk::Compressor::new(LIVE_ZSTD_LEVEL).map_err(Error::io("starting zstd"))?;
         let channels = channels_of(tracks);
         let mut writer = Self {
             out: Some(out),
             epoch_wall_nanos: manifest.epoch_wall_nanos,
             channels: channels.clone(),
             chunk: OpenChunk::default(),
-            zstd,
+            compressor: ChunkCompressor::new(LIVE_ZSTD_LEVEL)?,
             sequences: BTreeMap::new(),
             bytes_written: 0,
             data_crc: crc32fast::Hasher::new(),
@@ -107,7 +106,7 @@ impl<W: Write> LiveWriter<W> {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let record = self.chunk.close(&mut self.zstd)?;
+        let record = self.chunk.close(&mut self.compressor)?;
         self.write(&record)
     }
 
@@ -216,14 +215,14 @@ impl OpenChunk {
     }
 
     /// The bytes of the chunk record; the chunk is empty again.
-    pub(crate) fn close(&mut self, zstd: &mut zstd::bulk::Compressor<'_>) -> Result<Vec<u8>> {
+    pub(crate) fn close(&mut self, compressor: &mut ChunkCompressor) -> Result<Vec<u8>> {
         let (start, end) = self.times.unwrap_or_default();
-        let compressed = zstd.compress(&self.records.0).map_err(Error::io("compressing a chunk"))?;
+        let compressed = compressor.compress(&self.records.0)?;
         let mut record = Records(Vec::with_capacity(compressed.len() + 64));
         record.push(op::CHUNK, |content| {
             content.u64(start).u64(end).u64(self.records.0.len() as u64);
             content.u32(crc32fast::hash(&self.records.0)).text("zstd");
-            content.u64(compressed.len() as u64).bytes(&compressed).end();
+            content.u64(compressed.len() as u64).bytes(compressed).end();
         });
         self.clear();
         Ok(record.0)
@@ -233,6 +232,32 @@ impl OpenChunk {
         self.times = None;
         self.records.0.clear();
         self.records.0.shrink_to(FULL_CHUNK_BYTES);
+    }
+}
+
+/// Compresses one chunk after another.
+///
+/// What it compresses into is kept: it has room for the worst case, and made anew for each chunk it would wander through
+/// the memory of the process, which would keep every page that was once touched.
+pub(crate) struct ChunkCompressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    compressed: Vec<u8>,
+}
+
+impl ChunkCompressor {
+    pub(crate) fn new(level: i32) -> Result<Self> {
+        let zstd = zstd::bulk::Compressor::new(level).map_err(Error::io("starting zstd"))?;
+        Ok(Self { zstd, compressed: Vec::new() })
+    }
+
+    fn compress(&mut self, records: &[u8]) -> Result<&[u8]> {
+        self.compressed.clear();
+        self.compressed.shrink_to(zstd::zstd_safe::compress_bound(FULL_CHUNK_BYTES));
+        self.compressed.reserve_exact(zstd::zstd_safe::compress_bound(records.len()));
+        self.zstd
+            .compress_to_buffer(records, &mut self.compressed)
+            .map_err(Error::io("compressing a chunk"))?;
+        Ok(&self.compressed)
     }
 }
 

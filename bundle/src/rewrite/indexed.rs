@@ -7,7 +7,7 @@ use std::io::Write;
 use sha2::{Digest, Sha256};
 
 use super::earlier::Earlier;
-use crate::live::{LIBRARY, OpenChunk};
+use crate::live::{ChunkCompressor, LIBRARY, OpenChunk};
 use crate::manifest::PROFILE;
 use crate::narration::Block;
 use crate::record::{Chunk, MAGIC, RECORD_HEADER_BYTES, Records, op};
@@ -34,7 +34,7 @@ pub(super) struct IndexedWriter<'a, W> {
     offset: u64,
     /// CRC-32 of the data section so far.
     data_crc: crc32fast::Hasher,
-    zstd: zstd::bulk::Compressor<'static>,
+    compressor: ChunkCompressor,
     channels: Vec<Channel>,
     chunk: OpenChunk,
     /// Of the open chunk: per channel, times and positions of its messages.
@@ -62,7 +62,7 @@ impl<'a, W: Write> IndexedWriter<'a, W> {
             earlier,
             offset: 0,
             data_crc: crc32fast::Hasher::new(),
-            zstd: zstd::bulk::Compressor::new(level).map_err(Error::io("starting zstd"))?,
+            compressor: ChunkCompressor::new(level)?,
             channels: Vec::new(),
             chunk: OpenChunk::default(),
             index: BTreeMap::new(),
@@ -155,7 +155,7 @@ impl<'a, W: Write> IndexedWriter<'a, W> {
             self.chunk.clear();
             Cow::Borrowed(record)
         } else {
-            Cow::Owned(self.chunk.close(&mut self.zstd)?)
+            Cow::Owned(self.chunk.close(&mut self.compressor)?)
         };
         if let Some(digests) = &mut self.digests {
             digests.extend_from_slice(&Sha256::digest(&record));

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::check::check;
-use crate::live::OpenChunk;
+use crate::live::{ChunkCompressor, OpenChunk};
 use crate::manifest::{EndReason, Ending, FORMAT_VERSION, Outcome};
 use crate::messages::{KeyKind, KeyMessage, MarkersMessage};
 use crate::record::{Chunk, RECORD_HEADER_BYTES, Records, iterate};
@@ -130,7 +130,7 @@ fn chunks(file: &[u8]) -> Vec<Vec<u8>> {
 
 /// A sealed file in another coding, which can be told from ours: voice as PCM, chunks packed more tightly.
 fn coded_otherwise(sealed: &[u8]) -> Vec<u8> {
-    let mut zstd = zstd::bulk::Compressor::new(19).unwrap();
+    let mut compressor = ChunkCompressor::new(19).unwrap();
     let mut out = crate::record::MAGIC.to_vec();
     for chunk in chunks(sealed) {
         let records = Chunk::parse(&chunk[RECORD_HEADER_BYTES..]).unwrap().decompress().unwrap();
@@ -143,7 +143,7 @@ fn coded_otherwise(sealed: &[u8]) -> Vec<u8> {
             };
             other.add(message.channel, message.sequence, message.log_time, &data);
         }
-        out.extend(other.close(&mut zstd).unwrap());
+        out.extend(other.close(&mut compressor).unwrap());
     }
     out
 }

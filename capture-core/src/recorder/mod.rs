@@ -33,7 +33,7 @@ use crate::session::{Event, State, transition};
 use crate::sources::{
     AudioSource, ElementSource, InputSource, ScreenSource, SourceError, Stop, WindowSource,
 };
-use crate::system::BeforeSleep;
+use crate::system::{BeforeSleep, return_large_buffers};
 use feeds::{EarlyInput, Heard, InputLink};
 use screen::ScreenFeed;
 use writer::{EndedFile, Writer};
@@ -248,6 +248,7 @@ impl Recorder {
     /// # Errors
     /// `Folder` or `DiskFull` if the file cannot be made, `Source` if the screen cannot be captured.
     pub fn start(time: SharedTime, mut plan: Plan) -> Result<Self, RecordError> {
+        return_large_buffers();
         let geometry = geometry_of(&mut *plan.screen, &plan.displays)?;
         let recorded = recorded_tracks(&geometry, &plan)?;
         let mut manifest = manifest(&plan, &geometry);

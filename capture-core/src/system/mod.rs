@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use praxis_bundle::manifest::System;
 
 pub(crate) use here::{
-    BeforeSleep, boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, wall_nanos,
+    BeforeSleep, boot_nanos, lower_priority, monotonic_nanos, private_folder_builder, return_large_buffers,
+    wall_nanos,
 };
 pub use here::{NO_DATA_FOLDER, NO_SETTINGS_FOLDER};
 pub(crate) use permissions::allowed;

@@ -160,6 +160,9 @@ pub fn microphones() -> Vec<String> {
 
 pub(super) type Hosts = [(&'static str, cpal::Host)];
 
+/// Kept while the sound server lives: each new one keeps a client of it, of which it has few, until the program ends.
+static KEPT: Mutex<Vec<(&'static str, cpal::Host)>> = Mutex::new(Vec::new());
+
 fn names_of(hosts: &Hosts) -> Vec<String> {
     let devices = hosts.iter().flat_map(|(_, host)| host.input_devices().into_iter().flatten());
     devices.map(|device| name_of(&device)).collect()
@@ -181,8 +184,6 @@ fn is_monitor(device: &cpal::Device) -> bool {
 
 /// Hands over the hosts that can be reached, the preferred one first.
 pub(super) fn with_hosts<T>(work: impl FnOnce(&Hosts) -> T) -> T {
-    /// Kept while the sound server lives: each new one keeps a client of it, of which it has few, until the program ends.
-    static KEPT: Mutex<Vec<(&'static str, cpal::Host)>> = Mutex::new(Vec::new());
     let mut hosts = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let is_kept = |(name, host): &(&str, cpal::Host)| is_server(name) && host.input_devices().is_ok();
     if !hosts.first().is_some_and(is_kept) {
@@ -236,23 +237,22 @@ fn find(hosts: &Hosts, wanted: &Wanted) -> Result<(&'static str, cpal::Device), 
 /// Whether the device is still the one that is recorded. A sound server gives a stream another one when its own is
 /// pulled out, and says nothing; and who named none follows the person who chooses another in the system's settings.
 fn still_there(wanted: &Wanted, device: &cpal::Device) -> Result<(), SourceError> {
-    with_hosts(|hosts| {
-        // Without a server nothing is moved; one that does not answer is noticed by the samples.
-        let Some((_, host)) = hosts.first().filter(|(name, _)| is_server(name)) else { return Ok(()) };
-        let Ok(mut devices) = host.input_devices() else { return Ok(()) };
-        let (id, name) = (id_of(device), name_of(device));
-        if !devices.any(|each| id_of(&each) == id) {
-            return Err(SourceError::Lost(format!("{name:?} is gone")));
-        }
-        match chosen(host, wanted) {
-            Some(chosen) if id_of(&chosen) != id => Err(SourceError::Lost(format!(
-                "the system is set to {:?} now, no longer to {name:?}",
-                name_of(&chosen)
-            ))),
-            None => Err(SourceError::Lost(format!("the system is no longer set to {name:?}"))),
-            Some(_) => Ok(()),
-        }
-    })
+    let hosts = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without a server nothing is moved; one that does not answer is noticed by the samples.
+    let Some((_, host)) = hosts.first().filter(|(name, _)| is_server(name)) else { return Ok(()) };
+    let Ok(mut devices) = host.input_devices() else { return Ok(()) };
+    let (id, name) = (id_of(device), name_of(device));
+    if !devices.any(|each| id_of(&each) == id) {
+        return Err(SourceError::Lost(format!("{name:?} is gone")));
+    }
+    match chosen(host, wanted) {
+        Some(chosen) if id_of(&chosen) != id => Err(SourceError::Lost(format!(
+            "the system is set to {:?} now, no longer to {name:?}",
+            name_of(&chosen)
+        ))),
+        None => Err(SourceError::Lost(format!("the system is no longer set to {name:?}"))),
+        Some(_) => Ok(()),
+    }
 }
 
 fn start(
