@@ -17,7 +17,7 @@ pub const NO_DATA_FOLDER: &str = "neither HOME nor XDG_DATA_HOME is set";
 pub const NO_SETTINGS_FOLDER: &str = "neither HOME nor XDG_CONFIG_HOME is set";
 
 /// A whole picture of 1920×1080 is larger. What changes at once is mostly smaller: to give that back, too, and clear new
-/// pages for the next, took another 0.6 % of a processor at ten pictures a second.
+/// pages for the next, costs half a percent of a processor at ten pictures a second.
 #[cfg(target_env = "gnu")]
 const LARGE_BYTES: i32 = 4 << 20;
 
