@@ -236,6 +236,32 @@ pub fn typed(source: &mut dyn InputSource, keys: &dyn Fn() -> Result<()>) -> Res
     Ok(seen(source, keys)?.into_iter().filter_map(text).collect())
 }
 
+/// The text that an input source reads of one key after the other, each pressed and released by its turn: a turn begins
+/// when the key before has been read, as it is with a person who sees what was typed.
+pub fn typed_in_turns(source: &mut dyn InputSource, turns: &[&dyn Fn() -> Result<()>]) -> Result<String> {
+    let mut text = String::new();
+    let (_, ended) = watch(
+        |sink, stop| source.run(sink, stop),
+        |events| {
+            while events.recv_timeout(GIVE_UP).context("no proof of life")? != InputEvent::Alive {}
+            for turn in turns {
+                turn()?;
+                loop {
+                    let event = events.recv_timeout(GIVE_UP).context("the key was not read")?;
+                    let InputEvent::Key(_, key) = event else { continue };
+                    text.extend(key.text);
+                    if key.kind == KeyKind::Release {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    ended?;
+    Ok(text)
+}
+
 /// Everything an [`AudioSource`] promises: at least `num_samples` come, one after the other; `say` keeps it fed.
 pub fn audio(source: &mut dyn AudioSource, num_samples: u64, say: &(dyn Fn() + Sync)) -> Result<()> {
     let rate_hz = source.rate_hz();
