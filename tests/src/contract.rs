@@ -240,7 +240,7 @@ pub fn typed(source: &mut dyn InputSource, keys: &dyn Fn() -> Result<()>) -> Res
 /// when the key before has been read, as it is with a person who sees what was typed.
 pub fn typed_in_turns(source: &mut dyn InputSource, turns: &[&dyn Fn() -> Result<()>]) -> Result<String> {
     let mut text = String::new();
-    let (_, ended) = watch(
+    let (late, ended) = watch(
         |sink, stop| source.run(sink, stop),
         |events| {
             while events.recv_timeout(GIVE_UP).context("no proof of life")? != InputEvent::Alive {}
@@ -259,6 +259,7 @@ pub fn typed_in_turns(source: &mut dyn InputSource, turns: &[&dyn Fn() -> Result
         },
     )?;
     ended?;
+    ensure!(!late.iter().any(|event| matches!(event, InputEvent::Key(..))), "more than was typed: {late:?}");
     Ok(text)
 }
 

@@ -115,6 +115,7 @@ fn text_is_what_a_text_field_gets_in_every_layout_and_for_characters_that_no_lay
     let mut input = x11::Input::open(time(), Some(&desktop.display), &Own::default())?;
     let load = |name: &str| layout(&[name]).and_then(|()| press(&[29]));
     let typed = contract::typed_in_turns(&mut input, &[&|| press(&[29]), &|| load("de"), &|| load("us")])?;
+    drop(input);
     ensure!(typed == "yzy", "another keymap loaded while recording: read {typed:?}");
     field.ends_with("another keymap loaded while recording", "yzy")?;
     // No layout has these: each is put on a spare key for a moment. A program that is late reads what the key means by then.

@@ -64,7 +64,7 @@ pub(crate) fn lower_priority() {
     let _ = unsafe { SetThreadPriority(GetCurrentThread(), THREAD_MODE_BACKGROUND_BEGIN) };
 }
 
-/// Nothing to do: the allocator gives buffers of that size back by itself.
+/// Nothing is done here, and how much the allocator keeps was not measured.
 pub(crate) fn return_large_buffers() {}
 
 /// Nothing announces sleep here: what was recorded is on the disk half a second later by itself.
