@@ -98,7 +98,7 @@ impl VirtualDesktop {
             "-L",
             "module-native-protocol-unix",
             "-L",
-            "module-null-sink sink_name=mic_sink rate=48000",
+            "module-null-sink sink_name=mic_sink rate=48000 norewinds=1",
             "-L",
             &MICROPHONE[1..].join(" "),
         ];

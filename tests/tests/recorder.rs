@@ -208,7 +208,7 @@ fn what_the_computer_sounds_is_a_track_beside_the_voice() -> Result<()> {
     let desktop = VirtualDesktop::start(640, 480)?;
     const SPEAKER: &str = "sink_properties=device.description=Speaker";
     // A loudspeaker that the microphone does not hear.
-    desktop.pactl(&["load-module", "module-null-sink", "sink_name=speaker", SPEAKER])?;
+    desktop.pactl(&["load-module", "module-null-sink", "sink_name=speaker", SPEAKER, "norewinds=1"])?;
     desktop.pactl(&["set-default-sink", "speaker"])?;
     let folder = tempfile::tempdir()?;
     let recording = Recording::start(&desktop, folder.path(), &["--system-sound"])?;
