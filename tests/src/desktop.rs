@@ -90,6 +90,7 @@ impl VirtualDesktop {
     /// # Errors
     /// If it does not come up.
     pub fn start_sound(&mut self) -> Result<()> {
+        // A loudspeaker that rewinds when something else begins to be played may take back what its monitor gave.
         let arguments = [
             "-n",
             "--exit-idle-time=-1",
